@@ -1,0 +1,122 @@
+"""What people see on the terminal: progress, plain lines where there is no terminal, tables, errors, exit codes."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from ray_pipeline.errors import RayPipelineError
+
+LOG = logging.getLogger("ray_pipeline")
+PLAIN_EVERY_S = 5.0
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def safe(text: object) -> str:
+    """Text for a terminal: no control characters, no direction marks, no markup."""
+    shown = "".join(c if c.isprintable() else "�" for c in str(text))
+    return escape(shown)
+
+
+class Voice:
+    """Says lines and moves bars; ``quiet`` leaves only the closing table, and what went wrong."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._last: dict[str, float] = {}
+
+    def __enter__(self) -> Voice:
+        if out.is_terminal and not self.quiet:
+            columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn())
+            self.bars = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=out)
+            self.bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bars:
+            self.bars.stop()
+
+    def say(self, line: str) -> None:
+        LOG.info(line)
+        if not self.quiet:
+            out.print(safe(line))
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        if self.quiet:
+            return
+        if self.bars:
+            task = self._tasks.get(stage)
+            if task is None:
+                task = self._tasks[stage] = self.bars.add_task(stage, total=total)
+            self.bars.update(task, completed=done, total=total)
+            return
+        now = time.monotonic()
+        if done in {0, total} or now - self._last.get(stage, 0.0) > PLAIN_EVERY_S:
+            self._last[stage] = now
+            out.print(f"{safe(stage)}: {done:,} of {total:,}")
+
+
+def log_to(folder: Path) -> Path:
+    """Send the full log to a file in `folder`."""
+    path = folder / f"{time.strftime('%Y%m%dT%H%M%S')}.log"
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.DEBUG)
+    LOG.propagate = False
+    return path
+
+
+@contextmanager
+def exits(again: str = "") -> Iterator[None]:
+    """Turn what is raised inside into a message and an exit code: 1 crash, 2 config, 3 bad tracks, 130 interrupted."""
+    try:
+        yield
+    except RayPipelineError as error:
+        LOG.error("%s", error)
+        for line in str(error).splitlines():
+            err.print(f"[bold red]error:[/] {safe(line)}")
+        if error.hint:
+            err.print(f"[dim]{safe(error.hint)}[/]")
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        err.print(f"interrupted; what was finished is kept.{' To go on: ' + safe(again) if again else ''}")
+        raise typer.Exit(130) from None
+    except Exception as error:  # noqa: BLE001 — the outermost border: a bug must still end with a line and a place to look
+        LOG.error("%s", traceback.format_exc())
+        err.print(f"[bold red]crashed:[/] {safe(type(error).__name__)}: {safe(str(error)[:500])}")
+        log = next((h.baseFilename for h in LOG.handlers if isinstance(h, logging.FileHandler)), "")
+        err.print(f"[dim]the full log: {safe(log)}[/]" if log else safe(traceback.format_exc()))
+        raise typer.Exit(1) from None
+
+
+def command_line() -> str:
+    """The command as it was typed, to show how to go on."""
+    import shlex
+
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

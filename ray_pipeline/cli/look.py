@@ -1,0 +1,71 @@
+"""Commands that read: each takes STORE."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ray_pipeline.cli.console import err, exits, out, safe
+
+Store = Annotated[Path, typer.Argument(metavar="STORE", help="The folder a run wrote to, for example out/demo.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add every command of this file to `app`."""
+    for command in (status, export, report, verify):
+        app.command(rich_help_panel="Read")(command)
+
+
+def status(store: Store) -> None:
+    """Tables, rows, and bad tracks by reason, of the latest run."""
+    with exits():
+        from ray_pipeline.cli.tables import status_table
+        from ray_pipeline.store import latest_run, open_store
+
+        place = open_store(store)
+        run = latest_run(place)
+        out.print(f"{safe(place.root)}: last finished run {safe(run.time)} ({safe(run.command)})")
+        out.print(status_table(place, run))
+        for note in run.notes:
+            out.print(f"[yellow]note:[/] {safe(note)}")
+
+
+def export(
+    store: Store, to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Where the Parquet files go.")]
+) -> None:
+    """One Parquet file a table, of the latest run."""
+    with exits():
+        from ray_pipeline.store import latest_run, open_store
+        from ray_pipeline.store.export import export as write
+
+        place = open_store(store)
+        for path in write(place, latest_run(place), to.expanduser()):
+            out.print(safe(path))
+
+
+def report(store: Store) -> None:
+    """Write the report of the latest run again."""
+    with exits():
+        from ray_pipeline.stages.report import write_report
+        from ray_pipeline.store import latest_run, open_store
+
+        place = open_store(store)
+        out.print(safe(write_report(place, latest_run(place, where=lambda run: bool(run.experiments)))))
+
+
+def verify(store: Store) -> None:
+    """Compare every data file with its checksum, and every table's keys with its promise of one row a track."""
+    with exits():
+        from ray_pipeline.store import open_store
+        from ray_pipeline.store.verify import verify as look
+
+        place = open_store(store)
+        problems = look(place)
+        for problem in problems:
+            err.print(f"[bold red]damaged:[/] {safe(problem)}")
+        out.print(f"{len(place.datasets())} datasets, {len(problems)} problems")
+        if problems:
+            err.print("[dim]the next run of the stage that made it drops what is damaged and makes it again[/]")
+            raise typer.Exit(1)

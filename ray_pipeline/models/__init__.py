@@ -1,0 +1,10 @@
+"""Models: `build(params, shapes, seed) -> Model` (see `contract.Model`), shapes being one track's, by view."""
+
+from __future__ import annotations
+
+MODELS = {
+    "beta": "ray_pipeline.models.beta:build",
+    "pca": "ray_pipeline.models.pca:build",
+    "raw": "ray_pipeline.models.raw:build",
+    "vae": "ray_pipeline.models.vae:build",
+}

@@ -1,0 +1,52 @@
+"""What a source gives: one `Entry` a track, in a stable order, with nothing opened yet."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from pydantic import Field
+
+from ray_pipeline.schemas import Status
+from ray_pipeline.shelf import Params
+
+
+class SourceParams(Params):
+    """Settings every source has."""
+
+    limit: int | None = Field(default=None, ge=1, description="take only the first this many tracks")
+    sample: int | None = Field(default=None, ge=1, description="take this many tracks drawn by the seed")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One track as its source names it; `status` is set where the source itself refuses it (outside its root)."""
+
+    track_id: str
+    uri: str
+    title: str = ""
+    artist: str = ""
+    album: str = ""
+    year: int | None = None
+    labels: dict[str, list[str]] = field(default_factory=dict)
+    read_tags: bool = True
+    status: Status = Status.OK
+    error: str = ""
+
+
+def to_uri(path: str | os.PathLike[str]) -> str:
+    """A path as text that any table can hold: itself, or percent-encoded ``file://`` where it is not valid UTF-8."""
+    text = os.fspath(path)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return "file://" + quote_from_bytes(os.fsencode(text))
+    return text
+
+
+def to_path(uri: str) -> str:
+    """The local path that `to_uri` was given."""
+    if uri.startswith("file://"):
+        return os.fsdecode(unquote_to_bytes(uri[len("file://") :]))
+    return uri

@@ -1,0 +1,126 @@
+"""A table of tracks: a CSV or Parquet file with a `path` column.
+
+Columns `track_id`, `title`, `artist`, `album`, `year` are what they say; every other column is a label by its name. Paths are
+relative to the manifest's folder, or to ``source.audio_root``; absolute ones count only below that.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from ray_pipeline.errors import SourceError
+from ray_pipeline.schemas import Status
+from ray_pipeline.sources.base import Entry, SourceParams, to_uri
+from ray_pipeline.sources.folder import track_ids
+
+KNOWN = ("path", "track_id", "title", "artist", "album", "year")
+
+
+class Params(SourceParams):
+    root: str = Field(description="the CSV or Parquet file")
+    audio_root: str | None = Field(
+        default=None, description="folder that paths are relative to; default: the manifest's"
+    )
+
+
+def list_tracks(
+    params: Params, *, store: str, seed: int, progress: Callable[[int, int], None] | None = None
+) -> list[Entry]:
+    """One entry a row.
+
+    Raises
+    ------
+    SourceError
+        The manifest cannot be read, has no `path` column, no rows, or the same track_id twice.
+    """
+    manifest = Path(params.root).expanduser().absolute()
+    root = Path(params.audio_root).expanduser().absolute() if params.audio_root else manifest.parent
+    rows = _read(manifest)
+    if not rows:
+        raise SourceError(f"{manifest}: holds no rows")
+    if "path" not in rows[0]:
+        raise SourceError(f"{manifest}: has no column 'path'; it has {', '.join(rows[0])}")
+    ids = _ids(rows, manifest)
+    return [_entry(row, track_id, root) for row, track_id in zip(rows, ids, strict=True)]
+
+
+def _read(manifest: Path) -> list[dict[str, str]]:
+    try:
+        if manifest.suffix.lower() in {".parquet", ".pq"}:
+            import pyarrow.parquet as pq
+
+            return [{k: _text(v) for k, v in row.items()} for row in pq.read_table(manifest).to_pylist()]
+        with manifest.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            return _read_csv(file, manifest)
+    except OSError as error:
+        raise SourceError(
+            f"source.root: {manifest}: {error.strerror or error}", hint="name the CSV or Parquet file of your tracks"
+        ) from None
+    except (csv.Error, ValueError) as error:
+        raise SourceError(f"{manifest}: not a table that can be read: {error}") from None
+
+
+def _read_csv(file: Any, manifest: Path) -> list[dict[str, str]]:
+    reader = csv.DictReader(file, strict=True)
+    rows = []
+    for row in reader:
+        if None in row or None in row.values():
+            raise SourceError(f"{manifest}:{reader.line_num}: the row has not as many cells as the header")
+        rows.append({key.strip(): value for key, value in row.items()})
+    return rows
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _ids(rows: list[dict[str, str]], manifest: Path) -> list[str]:
+    if "track_id" not in rows[0]:
+        return _distinct(track_ids([row["path"] for row in rows]))
+    ids = [row["track_id"].strip() for row in rows]
+    seen: dict[str, int] = {}
+    for number, track_id in enumerate(ids, start=2):
+        if not track_id:
+            raise SourceError(f"{manifest}: row {number}: an empty track_id")
+        if track_id in seen:
+            raise SourceError(f"{manifest}: rows {seen[track_id]} and {number} have the same track_id '{track_id}'")
+        seen[track_id] = number
+    return ids
+
+
+def _distinct(ids: list[str]) -> list[str]:
+    """The same path listed twice is two tracks, the second a copy of the first."""
+    seen: dict[str, int] = {}
+    out = []
+    for track_id in ids:
+        seen[track_id] = seen.get(track_id, 0) + 1
+        out.append(track_id if seen[track_id] == 1 else f"{track_id}-{seen[track_id]}")
+    return out
+
+
+def _entry(row: dict[str, str], track_id: str, root: Path) -> Entry:
+    path = os.path.normpath(root / row["path"])
+    inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)) and Path(path).is_relative_to(root)
+    year = row.get("year", "").strip()
+    return Entry(
+        track_id=_printable(track_id),
+        uri=to_uri(path),
+        title=_printable(row.get("title", "")),
+        artist=_printable(row.get("artist", "")),
+        album=_printable(row.get("album", "")),
+        year=int(year) if year.isdigit() and len(year) <= 4 else None,
+        labels={_printable(k): [_printable(v)] for k, v in row.items() if k not in KNOWN and v},
+        status=Status.OK if inside else Status.OUTSIDE_ROOT,
+        error="" if inside else "the path leads out of the folder of the tracks",
+    )
+
+
+def _printable(text: str) -> str:
+    """Bytes that are not UTF-8 as U+FFFD, so that a table can hold them."""
+    return os.fsencode(text).decode("utf-8", errors="replace")

@@ -1,0 +1,107 @@
+"""Tables → `Collection`: what experiments are made on, joined by track_id and content, never by position."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from ray_pipeline.errors import TooManyBadTracks
+from ray_pipeline.experiment import Collection, views_needed
+from ray_pipeline.fusion import LYRICS
+from ray_pipeline.schemas import Status
+from ray_pipeline.stages.blocks import Row
+from ray_pipeline.stages.context import Context
+from ray_pipeline.stages.embed import vectors_table
+from ray_pipeline.stages.featurize import feature_table
+from ray_pipeline.stages.ingest import read_tracks
+from ray_pipeline.stages.plan import rows_of
+from ray_pipeline.stages.transcribe import has_lyrics
+from ray_pipeline.store import Table
+
+
+def read_collection(ctx: Context) -> Collection:
+    """The sound, distinct tracks of this config with the views that its fusion reads.
+
+    Raises
+    ------
+    TooManyBadTracks
+        Not one is left.
+    StoreError
+        A table that is needed was never made.
+    """
+    needed = views_needed(ctx.config)
+    features = [name for name in needed if name != LYRICS]
+    tracks = [track for track in read_tracks(ctx) if track["status"] == Status.OK and not track["duplicate_of"]]
+    tables = {name: _sound(ctx, feature_table(ctx, name), tracks) for name in features}
+    sound = set.intersection(*(set(table["track_id"].to_pylist()) for table in tables.values()))
+    tracks = sorted((track for track in tracks if track["track_id"] in sound), key=lambda track: track["content_hash"])
+    if not tracks:
+        raise TooManyBadTracks("not one track has features", hint=f"see `ray-pipeline status {ctx.store.root}`")
+    views = {name: _stack(rows_of_kept(table, tracks)[name]) for name, table in tables.items()}
+    masks = {name: np.ones(len(tracks), np.bool_) for name in views}
+    if LYRICS in needed and has_lyrics(ctx):
+        views[LYRICS], masks[LYRICS] = _lyrics(ctx, tracks)
+    return Collection(
+        [track["track_id"] for track in tracks],
+        [track["content_hash"] for track in tracks],
+        views,
+        masks,
+        _labels(ctx, tracks),
+        ctx.config.scoring.label,
+    )
+
+
+def rows_of_kept(table: pa.Table, tracks: list[Row]) -> pa.Table:
+    """The rows of `table` in the order of `tracks`, each of which is in it."""
+    at = {track_id: i for i, track_id in enumerate(table["track_id"].to_pylist())}
+    return table.take(pa.array([at[track["track_id"]] for track in tracks], pa.int64()))
+
+
+def _sound(ctx: Context, table: Table, tracks: list[Row]) -> pa.Table:
+    ctx.run.versions_read[ctx.store.address(table)] = table.version()
+    rows = rows_of(table, tracks)
+    return rows.filter(pa.compute.equal(rows["status"], str(Status.OK)))
+
+
+def _stack(column: pa.ChunkedArray) -> NDArray[np.float32]:
+    """A column of fixed-size lists, nested or not, as one array."""
+    array: Any = column.combine_chunks()
+    shape = [len(array)]
+    while pa.types.is_fixed_size_list(array.type):
+        shape.append(array.type.list_size)
+        array = array.flatten()
+    return np.ascontiguousarray(array.to_numpy(zero_copy_only=False).reshape(shape))
+
+
+def _lyrics(ctx: Context, tracks: list[Row]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Text vectors [n, dim], zero where there are none, and which there are."""
+    table = vectors_table(ctx)
+    ctx.run.versions_read[ctx.store.address(table)] = table.version()
+    dim = table.schema().field("vector").type.list_size
+    rows = rows_of(table, tracks, ["track_id", "content_hash", "vector"])
+    rows = rows.filter(pa.compute.is_valid(rows["vector"]))
+    at = {track["track_id"]: i for i, track in enumerate(tracks)}
+    where = [at[track_id] for track_id in rows["track_id"].to_pylist()]
+    vectors, present = np.zeros((len(tracks), dim), np.float32), np.zeros(len(tracks), np.bool_)
+    if where:
+        vectors[where], present[where] = _stack(rows["vector"]), True
+    return vectors, present
+
+
+def _labels(ctx: Context, tracks: list[Row]) -> list[str | None]:
+    """The first class of each track by the label that is asked for."""
+    label = ctx.config.scoring.label
+    if label is None:
+        return []
+    found = [dict(track["labels"]).get(label) or [None] for track in tracks]
+    if not any(classes[0] for classes in found):
+        known = sorted({name for track in tracks for name, _ in track["labels"]})
+        ctx.run.note(
+            f"no track has the label '{label}', so clusters are held against none; there are: {known or 'none'}"
+        )
+    elif any(len(classes) > 1 for classes in found):
+        ctx.run.note(f"tracks with several classes of '{label}' are scored on their first")
+    return [classes[0] for classes in found]

@@ -1,0 +1,97 @@
+"""`latents` → `clusters` and `scores`: the clusters of each seed's latents, held against chance."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ray_pipeline import experiment, schemas
+from ray_pipeline.experiment import Collection, Evaluation
+from ray_pipeline.models.contract import Latents
+from ray_pipeline.stages.blocks import Row
+from ray_pipeline.stages.collection import read_collection
+from ray_pipeline.stages.context import Context
+from ray_pipeline.stages.plan import copy_rows, make_plan, prepare
+from ray_pipeline.stages.train import load_fitted, model_ids, read_latents
+from ray_pipeline.store import Lease, Table, digest
+
+VERSION = 1
+
+
+def evaluate(ctx: Context) -> int:
+    """Cluster and score what is not yet; how many experiments that were."""
+    with ctx.timed("evaluate"), Lease(ctx.store.folder("leases"), "scores"):
+        collection = read_collection(ctx)
+        ids = {
+            seed: (name, experiment.experiment_id(ctx.config, name, seed))
+            for seed, name in model_ids(ctx, collection).items()
+        }
+        ctx.run.experiments = [found for _, found in ids.values()]
+        clusters = ctx.table("clusters", ctx.run.experiments[0])
+        scores = ctx.table("scores", _scores_recipe(ctx, collection))
+        done = 0
+        if not _stands(clusters, scores, collection):
+            for table in (clusters, scores):
+                table.create(schemas.CLUSTERS if table is clusters else schemas.SCORES)
+            rows: list[Row] = []
+            ctx.progress("evaluate", 0, len(ids))
+            for seed, (name, found) in ids.items():
+                rows += _one(ctx, collection, seed, name, found, clusters if done == 0 else None)
+                done += 1
+                ctx.progress("evaluate", done, len(ids))
+            scores.replace(pa.Table.from_pylist(rows, schema=scores.schema()))
+        ctx.run.done["evaluate"] = done
+        return done
+
+
+def _stands(clusters: Table, scores: Table, collection: Collection) -> bool:
+    """Whether clusters and scores are there; a renamed track's row is given its new name on the way."""
+    if not (clusters.exists() and scores.exists()) or not scores.count() or clusters.damage() or scores.damage():
+        return False
+    keys = zip(collection.track_ids, collection.contents, strict=True)
+    plan = make_plan([{"track_id": i, "content_hash": c, "status": "ok", "error": ""} for i, c in keys], clusters)
+    if plan.todo:
+        return False
+    prepare(plan, clusters)
+    copy_rows(plan, clusters)
+    return True
+
+
+def _one(ctx: Context, collection: Collection, seed: int, name: str, found: str, clusters: Table | None) -> list[Row]:
+    """Evaluate one seed; its clusters are kept where a table is given."""
+    fitted, latents = load_fitted(ctx, name), read_latents(ctx, name, collection)
+    result = experiment.evaluate(collection, fitted, latents, ctx.config, seed)
+    for note in (*fitted.card["notes"], *result.notes):
+        ctx.run.note(note)
+    if clusters is not None:
+        clusters.replace(_cluster_rows(clusters, collection, latents, result, found, seed))
+    return [score.as_row(found, seed) for score in result.scores]
+
+
+def _cluster_rows(
+    table: Table, collection: Collection, latents: Latents, result: Evaluation, found: str, seed: int
+) -> pa.Table:
+    flat = experiment.layout(latents.mu, seed)
+    n = len(collection)
+    columns: dict[str, Any] = {
+        "track_id": collection.track_ids,
+        "content_hash": collection.contents,
+        "status": ["ok"] * n,
+        "error": [""] * n,
+        "experiment_id": [found] * n,
+        "cluster": result.labels,
+        "distance": result.distance,
+        "x2d": np.ascontiguousarray(flat[:, 0]),
+        "y2d": np.ascontiguousarray(flat[:, 1]),
+    }
+    return pa.table(columns, schema=table.schema())
+
+
+def _scores_recipe(ctx: Context, collection: Collection) -> str:
+    scoring = ctx.config.scoring.model_dump(mode="json")
+    labels = hashlib.blake2b(json.dumps(collection.labels).encode(), digest_size=8).hexdigest()
+    return digest({"version": VERSION, "experiments": ctx.run.experiments, "scoring": scoring, "labels": labels})

@@ -1,0 +1,164 @@
+"""`tracks` → `features`: one decode and one set of spectra a track, for all features that are wanted.
+
+Each feature is a dataset of its own, keyed like all tables, so that one more feature is filled block by block like the first,
+and changing one leaves the others alone. `export` shows them as one table.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ray_pipeline import audio, schemas, shelf
+from ray_pipeline.audio import BadAudio, Clip
+from ray_pipeline.config import Audio
+from ray_pipeline.features.spectra import Spectra
+from ray_pipeline.schemas import Status
+from ray_pipeline.sources.base import to_path
+from ray_pipeline.stages.blocks import Job, Row, run_job
+from ray_pipeline.stages.context import Context
+from ray_pipeline.stages.ingest import read_tracks
+from ray_pipeline.stages.plan import Plan, copy_rows, make_plan, mended, prepare, rows_of
+from ray_pipeline.store import Lease, Table, digest
+
+VERSION = 1
+
+
+def feature_table(ctx: Context, name: str) -> Table:
+    """Where the feature `name` of this config lies."""
+    recipe = _recipe(ctx, name)
+    return ctx.table("features", f"{name}-{digest(recipe)}")
+
+
+def featurize(ctx: Context) -> int:
+    """Fill every feature of the config; how many tracks were decoded."""
+    with ctx.timed("featurize"), Lease(ctx.store.folder("leases"), "features"):
+        tracks = read_tracks(ctx)
+        plans = {name: _planned(ctx, name, tracks) for name in ctx.config.features}
+        decoded = 0
+        for names, todo in _groups(plans).items():
+            tables = [feature_table(ctx, name) for name in names]
+            work = ExtractFeatures(names, ctx.config.audio)
+            run_job(Job("featurize", work, tables), todo, ctx)
+            decoded += len(todo)
+        for name, plan in plans.items():
+            copy_rows(plan, feature_table(ctx, name))
+        ctx.run.done["featurize"] = decoded
+        ctx.count("features", _statuses(ctx, tracks))
+    return decoded
+
+
+class ExtractFeatures:
+    """Decodes a track and computes `names` on it."""
+
+    def __init__(self, names: tuple[str, ...], settings: Audio) -> None:
+        self.names = names
+        self.settings = settings
+
+    def load(self) -> None:
+        self._extractors: dict[str, Any] = {name: shelf.part("feature", name)() for name in self.names}
+        # Imports and filterbanks now, not on the first track's account.
+        silence = np.zeros(self.settings.sample_rate, np.float32)
+        for extract in self._extractors.values():
+            extract(Spectra(silence, self.settings.sample_rate))
+
+    def process(self, rows: list[Row], begin: Callable[[str], None]) -> list[Row]:
+        out = []
+        for row in rows:
+            begin(row["track_id"])
+            try:
+                out.append(self._extract(row))
+            except MemoryError:
+                out += self.failed(row, Status.OUT_OF_MEMORY, "not enough memory")
+            except Exception as error:  # noqa: BLE001 — the per-track border
+                out += self.failed(row, Status.WORKER_CRASH, f"{type(error).__name__}: {error}"[:500])
+        return out
+
+    def failed(self, row: Row, status: Status, error: str) -> list[Row]:
+        return [_keyed(row) | {"status": str(status), "error": error}]
+
+    def _extract(self, row: Row) -> Row:
+        clip = decode_row(row, self.settings)
+        if isinstance(clip, BadAudio):
+            return self.failed(row, clip.status, clip.error)[0]
+        spectra = Spectra(clip.at(self.settings.sample_rate), self.settings.sample_rate)
+        arrays = {name: extract(spectra) for name, extract in self._extractors.items()}
+        odd = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+        if odd:
+            return self.failed(row, Status.NON_FINITE, f"{', '.join(odd)} came out as NaN or infinite")[0]
+        seen = {"decoded_ratio": clip.decoded_ratio, "peak": clip.peak, "rms_db": clip.rms_db}
+        return _keyed(row) | {"status": str(Status.OK), "error": ""} | seen | arrays
+
+
+def decode_row(row: Row, settings: Audio, **window: float) -> Clip | BadAudio:
+    """Decode the file of a tracks row, if it is still the file that was ingested."""
+    path = to_path(row["uri"])
+    seen = audio.look(path)
+    if isinstance(seen, BadAudio):
+        return seen
+    if (seen.st_size, seen.st_mtime_ns) != (row["size"], row["mtime_ns"]):
+        return BadAudio(Status.CHANGED, "the file was changed since it was ingested; ingest again")
+    return audio.decode(path, settings, **window)
+
+
+def upstream_of_lyrics(ctx: Context, tracks: list[Row]) -> list[Row]:
+    """`tracks` with what decoding made of them, where features were computed: a bad track is not decoded twice."""
+    table = feature_table(ctx, ctx.config.features[0])
+    if not table.exists():
+        return tracks
+    rows = table.read(["track_id", "content_hash", "status", "error"]).to_pylist()
+    known = {(row["track_id"], row["content_hash"]): row for row in rows}
+    out = []
+    for track in tracks:
+        seen = known.get((track["track_id"], track["content_hash"]))
+        out.append(track | {"status": seen["status"], "error": seen["error"]} if seen else track)
+    return out
+
+
+def _recipe(ctx: Context, name: str) -> dict[str, Any]:
+    version = shelf.part("feature", name).version
+    settings = ctx.config.audio.model_dump(mode="json")
+    return {"stage": "featurize", "version": VERSION, "feature": name, "feature_version": version, "audio": settings}
+
+
+def _planned(ctx: Context, name: str, tracks: list[Row]) -> Plan:
+    table = feature_table(ctx, name)
+    table.create(schemas.feature(name, shelf.part("feature", name).shape), _recipe(ctx, name))
+    mended(table, ctx)
+    plan = make_plan(tracks, table)
+    prepare(plan, table)
+    return plan
+
+
+def _groups(plans: dict[str, Plan]) -> dict[tuple[str, ...], list[Row]]:
+    """Tracks by the set of features they lack, so that each is decoded once."""
+    wanted: dict[str, list[str]] = defaultdict(list)
+    rows: dict[str, Row] = {}
+    for name, plan in plans.items():
+        for track in plan.todo:
+            wanted[track["track_id"]].append(name)
+            rows[track["track_id"]] = {
+                key: track[key] for key in ("track_id", "content_hash", "uri", "size", "mtime_ns")
+            }
+    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for track_id, names in wanted.items():
+        groups[tuple(names)].append(rows[track_id])
+    return dict(groups)
+
+
+def _keyed(row: Row) -> Row:
+    return {"track_id": row["track_id"], "content_hash": row["content_hash"]}
+
+
+def _statuses(ctx: Context, tracks: list[Row]) -> Counter[str]:
+    """Statuses over all features: a track that is bad in one is bad."""
+    worst: dict[str, str] = {}
+    for name in ctx.config.features:
+        rows = rows_of(feature_table(ctx, name), tracks, ["track_id", "content_hash", "status"])
+        for track_id, status in zip(rows["track_id"].to_pylist(), rows["status"].to_pylist(), strict=True):
+            if worst.get(track_id, Status.OK) == Status.OK:
+                worst[track_id] = status
+    return Counter(worst.values())

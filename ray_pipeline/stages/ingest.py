@@ -1,0 +1,227 @@
+"""Source → `tracks`: who is there, what each file says of itself, what its bytes hash to.
+
+What was seen of a file is kept in `files` by uri, size and time, so that a second look at an unchanged file costs a stat.
+`tracks` is then set in one commit to what the source names now.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+
+from ray_pipeline import audio, schemas, shelf
+from ray_pipeline.audio import BadAudio, Header
+from ray_pipeline.errors import SourceError
+from ray_pipeline.schemas import Status
+from ray_pipeline.sources.base import Entry, to_path
+from ray_pipeline.stages.blocks import Job, Row, run_job
+from ray_pipeline.stages.context import Context
+from ray_pipeline.stages.plan import mended
+from ray_pipeline.store import Lease, Table, digest
+
+VERSION = 1
+
+
+def tracks_table(ctx: Context) -> Table:
+    """Where this config's tracks lie."""
+    return ctx.table("tracks", digest({"stage": "ingest", "version": VERSION, "seed": ctx.config.seed, **_source(ctx)}))
+
+
+def read_tracks(ctx: Context) -> list[Row]:
+    """The tracks of this config as rows, by track_id.
+
+    Raises
+    ------
+    StoreError
+        They were never ingested.
+    """
+    rows: list[Row] = tracks_table(ctx).read().sort_by("track_id").to_pylist()
+    return rows
+
+
+def ingest(ctx: Context) -> int:
+    """Look at what the source names; how many files had to be opened."""
+    with ctx.timed("ingest"), Lease(ctx.store.folder("leases"), "tracks"):
+        entries = _entries(ctx)
+        files = ctx.table("files", digest({"stage": "files", "version": VERSION}))
+        files.create(schemas.FILES)
+        mended(files, ctx)
+        seen = _seen(files)
+        stats = {entry.uri: audio.look(to_path(entry.uri)) for entry in entries if entry.status == Status.OK}
+        todo, stale = _to_open(entries, stats, seen)
+        files.delete_keys("uri", stale)
+        run_job(Job("ingest", ProbeFiles(), [files], key="uri"), todo, ctx)
+        tracks = _tracks(entries, stats, {row["uri"]: row for row in files.read().to_pylist()} if entries else {})
+        _settle(tracks_table(ctx), tracks, ctx)
+        ctx.run.done["ingest"] = len(todo)
+        ctx.count("tracks", Counter(row["status"] for row in tracks))
+    return len(todo)
+
+
+class ProbeFiles:
+    """Hash, header and tags of each file."""
+
+    def load(self) -> None:
+        return None
+
+    def process(self, rows: list[Row], begin: Callable[[str], None]) -> list[Row]:
+        out = []
+        for row in rows:
+            begin(row["uri"])
+            out.append(_probe(row))
+        return out
+
+    def failed(self, row: Row, status: Status, error: str) -> list[Row]:
+        return [{**_sighting(row), "status": str(status), "error": error}]
+
+
+def _source(ctx: Context) -> dict[str, Any]:
+    return {"source": ctx.config.source.model_dump(mode="json")}
+
+
+def _entries(ctx: Context) -> list[Entry]:
+    source = ctx.config.source
+    list_tracks = shelf.part("source", source.kind)
+    entries: list[Entry] = list_tracks(
+        source,
+        store=ctx.config.store,
+        seed=ctx.config.seed,
+        progress=lambda done, total: ctx.progress("render", done, total),
+    )
+    sample, limit = getattr(source, "sample", None), getattr(source, "limit", None)
+    if sample is not None and sample < len(entries):
+        drawn = random.Random(ctx.config.seed).sample(range(len(entries)), sample)
+        entries = [entries[i] for i in sorted(drawn)]
+    if limit is not None:
+        entries = entries[:limit]
+    if not entries:
+        raise SourceError("source: it names no tracks at all")
+    return entries
+
+
+def _seen(files: Table) -> dict[str, tuple[int, int, str]]:
+    columns = ("uri", "size", "mtime_ns", "status")
+    rows = files.read(columns).to_pylist()
+    return {row["uri"]: (row["size"], row["mtime_ns"], row["status"]) for row in rows}
+
+
+def _to_open(
+    entries: list[Entry], stats: dict[str, os.stat_result | BadAudio], seen: dict[str, tuple[int, int, str]]
+) -> tuple[list[Row], list[str]]:
+    """Files never opened in their present state, and the uris whose former state is out of date."""
+    todo: dict[str, Row] = {}
+    stale = []
+    for entry in entries:
+        found = stats.get(entry.uri)
+        if not isinstance(found, os.stat_result) or entry.uri in todo:
+            continue
+        before = seen.get(entry.uri)
+        if (
+            before == (found.st_size, found.st_mtime_ns, before[2] if before else "")
+            and before[2] not in schemas.RETRIED
+        ):
+            continue
+        if before:
+            stale.append(entry.uri)
+        todo[entry.uri] = {
+            "uri": entry.uri,
+            "size": found.st_size,
+            "mtime_ns": found.st_mtime_ns,
+            "read_tags": entry.read_tags,
+        }
+    return list(todo.values()), stale
+
+
+def _probe(row: Row) -> Row:
+    path = to_path(row["uri"])
+    out = _sighting(row)
+    header = audio.probe(path)
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 — the path may hold undecodable bytes
+            out["content_hash"] = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError as error:
+        return out | {"status": str(Status.UNREADABLE), "error": error.strerror or str(error)}
+    if isinstance(header, BadAudio):
+        return out | {"status": str(header.status), "error": header.error}
+    tags = _tags(path) if row["read_tags"] else {}
+    return out | tags | _described(header) | {"status": str(Status.OK), "error": ""}
+
+
+def _sighting(row: Row) -> Row:
+    return {"uri": row["uri"], "size": row["size"], "mtime_ns": row["mtime_ns"], "content_hash": ""}
+
+
+def _described(header: Header) -> Row:
+    return {
+        "codec": header.codec,
+        "sample_rate": header.sample_rate,
+        "channels": header.channels,
+        "duration_s": header.duration_s,
+    }
+
+
+def _tags(path: str) -> Row:
+    """Title, artist, album, year and genre as the file's own tags have them; none where they cannot be read."""
+    from tinytag import TinyTag
+
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            tag = TinyTag.get(file_obj=file)
+    except Exception:  # noqa: BLE001 — the per-track border: damaged tags raise all sorts, and tags are no reason to lose a track
+        return {}
+    year = str(tag.year or "")[:4]
+    texts = {name: _clean(getattr(tag, name)) for name in ("title", "artist", "album", "genre")}
+    return texts | {"year": int(year) if year.isdigit() else None}
+
+
+def _clean(text: object) -> str:
+    return "" if text is None else str(text).encode("utf-8", "replace").decode("utf-8").strip("\0 ")[:1000]
+
+
+def _tracks(entries: list[Entry], stats: dict[str, os.stat_result | BadAudio], files: dict[str, Row]) -> list[Row]:
+    rows = [_track(entry, stats.get(entry.uri), files.get(entry.uri)) for entry in entries]
+    rows.sort(key=lambda row: row["track_id"])
+    first: dict[str, str] = {}
+    for row in rows:
+        if row["content_hash"]:
+            original = first.setdefault(row["content_hash"], row["track_id"])
+            row["duplicate_of"] = "" if original == row["track_id"] else original
+    return rows
+
+
+def _track(entry: Entry, found: os.stat_result | BadAudio | None, seen: Row | None) -> Row:
+    row: Row = {"track_id": entry.track_id, "uri": entry.uri, "content_hash": "", "duplicate_of": ""}
+    if entry.status != Status.OK:
+        row |= {"status": str(entry.status), "error": entry.error}
+    elif isinstance(found, BadAudio):
+        row |= {"status": str(found.status), "error": found.error}
+    elif seen is None:
+        row |= {"status": str(Status.WORKER_CRASH), "error": "it was never looked at"}
+    else:
+        row |= {name: seen[name] for name in schemas.FILES.names if name in schemas.TRACKS.names}
+    from_file = seen or {}
+    for name in ("title", "artist", "album"):
+        row[name] = getattr(entry, name) or from_file.get(name) or ""
+    row["year"] = entry.year if entry.year is not None else from_file.get("year")
+    labels = dict(entry.labels)
+    if from_file.get("genre") and "genre" not in labels:
+        labels["genre"] = [from_file["genre"]]
+    row["labels"] = sorted(labels.items())
+    return row
+
+
+def _settle(table: Table, tracks: list[Row], ctx: Context) -> None:
+    """Set the table to `tracks`, in one commit, unless it says so already."""
+    table.create(schemas.TRACKS, {"stage": "ingest", "version": VERSION, **_source(ctx)})
+    rows = pa.Table.from_pylist(
+        [{n: row.get(n) for n in schemas.TRACKS.names} for row in tracks], schema=table.schema()
+    )
+    if not table.damage() and table.read().sort_by("track_id").equals(rows):
+        return
+    table.replace(rows)

@@ -1,0 +1,124 @@
+"""What a table still lacks: which tracks to compute, which rows to copy, which are done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ray_pipeline.schemas import RETRIED, Status
+from ray_pipeline.stages.context import Context
+from ray_pipeline.store import Table
+
+TrackRow = dict[str, Any]
+
+
+@dataclass
+class Plan:
+    """`todo` has one track a content; its copies get copies of its row, whatever became of it."""
+
+    todo: list[TrackRow] = field(default_factory=list)
+    copies: list[TrackRow] = field(default_factory=list)
+    carried: list[TrackRow] = field(default_factory=list)
+    stale: list[str] = field(default_factory=list)
+    done: int = 0
+
+    @property
+    def idle(self) -> bool:
+        return not (self.todo or self.copies or self.carried)
+
+
+def make_plan(tracks: Iterable[TrackRow], table: Table) -> Plan:
+    """Compare `tracks` (track_id, content_hash, status and error from upstream) with what `table` holds.
+
+    A renamed track, or a copy of one, has content that is there under another id: its row is copied. A track that was bad
+    upstream is carried over with its status and never opened. Rows that ended in `RETRIED` are tried again.
+    """
+    there = _keys(table)
+    have = {row["track_id"]: (row["content_hash"], row["status"]) for row in there}
+    settled = {row["content_hash"] for row in there if row["status"] not in RETRIED and row["content_hash"]}
+    plan = Plan()
+    planned: set[str] = set()
+    for track in tracks:
+        track_id, content = track["track_id"], track["content_hash"]
+        mine = have.get(track_id)
+        good = track["status"] == Status.OK
+        if mine and _stands(mine, content, track["status"], good):
+            plan.done += 1
+            continue
+        if mine:
+            plan.stale.append(track_id)
+        if not good:
+            plan.carried.append(track)
+        elif content in settled or content in planned:
+            plan.copies.append(track)
+        else:
+            planned.add(content)
+            plan.todo.append(track)
+    return plan
+
+
+def mended(table: Table, ctx: Context) -> None:
+    """Drop rows that lie in damaged files, so that they are made again, and say so."""
+    lost = table.mend()
+    if lost:
+        ctx.say(f"{table.name}: {lost} rows lay in damaged files; they are made again")
+
+
+def prepare(plan: Plan, table: Table) -> None:
+    """Clear what is out of date, and carry over what was bad upstream."""
+    table.delete_keys("track_id", plan.stale)
+    if plan.carried:
+        keys = ("track_id", "content_hash", "status", "error")
+        rows = [{key: track[key] for key in keys} for track in plan.carried]
+        table.append(pa.Table.from_pylist(rows, schema=table.schema()))
+
+
+def copy_rows(plan: Plan, table: Table) -> None:
+    """Give each copy the row of its content, under its own id."""
+    if not plan.copies:
+        return
+    rows = table.read()
+    first: dict[str, int] = {}
+    for at, content in enumerate(rows["content_hash"].to_pylist()):
+        first.setdefault(content, at)
+    matched = [track for track in plan.copies if track["content_hash"] in first]
+    taken = rows.take(pa.array([first[track["content_hash"]] for track in matched], pa.int64()))
+    ids = pa.array([track["track_id"] for track in matched], pa.string())
+    at = taken.schema.get_field_index("track_id")
+    table.append(taken.set_column(at, taken.schema.field(at), ids).cast(table.schema()))
+
+
+def rows_of(table: Table, tracks: Iterable[TrackRow], columns: list[str] | None = None) -> pa.Table:
+    """The rows of `table` for `tracks` as they are now, in the order of `tracks`: matched by id and content."""
+    rows = table.read(columns)
+    where = {
+        (track_id, content): at
+        for at, (track_id, content) in enumerate(
+            zip(rows["track_id"].to_pylist(), rows["content_hash"].to_pylist(), strict=True)
+        )
+    }
+    found = (where.get((track["track_id"], track["content_hash"])) for track in tracks)
+    return rows.take(pa.array([at for at in found if at is not None], pa.int64()))
+
+
+def count_statuses(rows: pa.Table) -> dict[str, int]:
+    counted = pc.value_counts(rows["status"].combine_chunks()).to_pylist()
+    return {row["values"]: row["counts"] for row in counted}
+
+
+def _keys(table: Table) -> list[dict[str, str]]:
+    if not table.exists():
+        return []
+    keys: list[dict[str, str]] = table.read(["track_id", "content_hash", "status"]).to_pylist()
+    return keys
+
+
+def _stands(mine: tuple[str, str], content: str, upstream: str, good: bool) -> bool:
+    """Whether the row that is there is the one that is wanted."""
+    if mine[0] != content:
+        return False
+    return mine[1] not in RETRIED if good else mine[1] == upstream

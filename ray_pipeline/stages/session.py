@@ -1,0 +1,118 @@
+"""A quiet Ray: started here, or the cluster at an address; ended only if it was started here."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ray_pipeline.errors import ResourceError
+from ray_pipeline.stages.context import Context
+
+# Ray reads these when it is imported or when a worker starts. Ray turns token auth on by itself for a local start and then
+# refuses its own clients: the mode is always said.
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_DATA_LOG_LEVEL": "WARNING",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+# Words and vectors change in their last bits with the number of BLAS threads: it is pinned in every worker.
+WORKER_ENV = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+}
+
+
+def connect(ctx: Context) -> Any:
+    """The `ray` module, connected; starts a Ray on this machine where no address is given. Called again, it does nothing."""
+    for key, value in _QUIET.items():
+        os.environ.setdefault(key, value)
+    address = ctx.address or os.environ.get("RAY_ADDRESS")
+    if not address:
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    import ray
+
+    if not ray.is_initialized():
+        _start(ray, ctx, address)
+    _quiet_data(ctx)
+    return ray
+
+
+def _start(ray: Any, ctx: Context, address: str | None) -> None:
+    common = {
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "runtime_env": {"env_vars": WORKER_ENV},
+    }
+    if address:
+        try:
+            ray.init(address=address, **common)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ResourceError(
+                f"--address {address}: no Ray answers there: {str(error).splitlines()[0]}",
+                hint="start one with `ray start --head`, or leave --address out to start one here",
+            ) from None
+        return
+    ctx.say("starting Ray on this machine")
+    ray.init(num_cpus=_cpus(ctx), include_dashboard=False, **common)
+
+
+def _cpus(ctx: Context) -> int | None:
+    wanted = ctx.config.resources.num_cpus
+    return None if wanted is None else max(1, int(wanted))
+
+
+def _quiet_data(ctx: Context) -> None:
+    """Ray Data: no bars of its own, its log to a file, and a block that fails is ours to deal with."""
+    from ray.data import DataContext
+
+    data = DataContext.get_current()
+    data.enable_progress_bars = False
+    data.max_errored_blocks = -1
+    data.execution_no_progress_timeout_s = 600
+    data.wait_for_min_actors_s = 120
+    logs = ctx.store.folder("logs") / "ray_data.log"
+    for name in ("ray.data", "ray.train", "ray.tune"):
+        logger = logging.getLogger(name)
+        if not any(getattr(h, "baseFilename", None) == str(logs) for h in logger.handlers):
+            logger.handlers = [logging.FileHandler(logs, delay=True)]
+            logger.propagate = False
+
+
+def cpus(ctx: Context) -> int:
+    """CPUs that the connected cluster has."""
+    ray = connect(ctx)
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+
+def gpus(ctx: Context) -> int:
+    """GPUs that the connected cluster has."""
+    ray = connect(ctx)
+    return int(ray.cluster_resources().get("GPU", 0))
+
+
+@contextmanager
+def session() -> Iterator[None]:
+    """Ends, on the way out, the Ray that was started inside; one that was there before goes on."""
+    import sys
+
+    started_before = "ray" in sys.modules and sys.modules["ray"].is_initialized()
+    try:
+        yield
+    finally:
+        if not started_before and "ray" in sys.modules:
+            sys.modules["ray"].shutdown()
+
+
+def scratch(ctx: Context, stage: str) -> Path:
+    """A folder that workers and the driver share while a stage runs."""
+    return ctx.store.folder("scratch", f"{ctx.run.time}-{stage}")

@@ -1,0 +1,26 @@
+"""Where tables lie and how they are read, written and guarded; thin over Lance.
+
+<store>/<table>/<recipe>.lance    one dataset a table and recipe; other settings never overwrite
+<store>/models/<model_id>/        weights (safetensors) and card.json
+<store>/runs/<time>.json          what each run was told, read and wrote
+<store>/leases/ logs/ report/ …   who writes now; full logs; what people look at
+"""
+
+from ray_pipeline.store.lease import Lease
+from ray_pipeline.store.place import Store, open_store
+from ray_pipeline.store.recipe import digest
+from ray_pipeline.store.runs import Run, latest_run, record_run
+from ray_pipeline.store.table import Table, Written, write_fragment
+
+__all__ = [
+    "Lease",
+    "Run",
+    "Store",
+    "Table",
+    "Written",
+    "digest",
+    "latest_run",
+    "open_store",
+    "record_run",
+    "write_fragment",
+]

@@ -1,0 +1,60 @@
+"""What each run was told, read and wrote: ``runs/<time>-<command>.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from ray_pipeline.errors import StoreError
+from ray_pipeline.store.place import Store
+
+
+@dataclass
+class Run:
+    """One run; `tables` maps a table's name to its addresses, of every table the run read or wrote."""
+
+    command: str
+    config: dict[str, Any]
+    time: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ"))
+    state: str = "running"
+    tables: dict[str, list[str]] = field(default_factory=dict)
+    versions_read: dict[str, int] = field(default_factory=dict)
+    statuses: dict[str, dict[str, int]] = field(default_factory=dict)
+    done: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    experiments: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+
+def record_run(store: Store, run: Run) -> None:
+    """Write `run` down, atomically; called again, it replaces what it wrote."""
+    path = store.folder("runs") / f"{run.time}-{run.command}.json"
+    part = path.with_suffix(".part")
+    try:
+        part.write_text(json.dumps(asdict(run), indent=1, ensure_ascii=True), encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}", hint="is the disk full, or the store read-only?") from None
+
+
+def latest_run(store: Store, *, where: Callable[[Run], bool] = lambda run: True) -> Run:
+    """The last run that finished, of those that satisfy `where`.
+
+    Raises
+    ------
+    StoreError
+        There is none.
+    """
+    for path in sorted((store.root / "runs").glob("*.json"), reverse=True):
+        run = Run(**json.loads(path.read_text(encoding="utf-8")))
+        if run.state == "done" and run.tables and where(run):
+            return run
+    raise StoreError(f"{store.root}: no finished run in it", hint="`ray-pipeline run CONFIG` makes one")

@@ -1,0 +1,146 @@
+"""YAML read safely, with the line of every key.
+
+Only plain data: no tags, no anchors (a few lines of aliases expand to gigabytes), no key twice, under a megabyte. Numbers
+are read as people write them: ``1e-3`` is a float, and only ``true`` and ``false`` are booleans, as in YAML 1.2.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ray_pipeline.errors import ConfigError
+
+MAX_BYTES = 1_000_000
+
+_INT = re.compile(r"[-+]?[0-9][0-9_]*\Z")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_WORDS: dict[str, Any] = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+    ".inf": math.inf, "-.inf": -math.inf, ".nan": math.nan,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a config came from, as its errors name it."""
+
+    name: str
+
+
+@dataclass
+class Lines:
+    """Where each key stands: ``where(("model", "beta"))`` is ``x.yaml:12`` or ``--set model.beta``."""
+
+    origin: Origin
+    at: dict[tuple[str | int, ...], str] = field(default_factory=dict)
+
+    def set(self, path: tuple[str | int, ...], place: str) -> None:
+        self.at[path] = place
+
+    def where(self, path: tuple[str | int, ...]) -> str:
+        for end in range(len(path), 0, -1):
+            if path[:end] in self.at:
+                return self.at[path[:end]]
+        return self.origin.name
+
+
+def read_yaml(path: Path) -> tuple[dict[str, Any], Lines]:
+    """The mapping that `path` holds, and where its keys stand.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, is not YAML, is empty, too large, not a mapping, has a key twice, an alias or a tag.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"{path}: over {MAX_BYTES:,} bytes is no config")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: {error.strerror or error}", hint="name a config, e.g. tune_configs/demo.yaml"
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8 text") from None
+    lines = Lines(Origin(str(path)))
+    node = _compose(text, str(path))
+    if node is None:
+        raise ConfigError(f"{path}: the file is empty")
+    value = _value(node, (), str(path), lines)
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}:1: a mapping of keys is needed, not {type(value).__name__}")
+    return value, lines
+
+
+def parse_value(text: str, place: str) -> Any:
+    """One YAML value, as in ``--set key=VALUE``."""
+    if len(text) > MAX_BYTES:
+        raise ConfigError(f"{place}: too long")
+    node = _compose(text, place)
+    return None if node is None else _value(node, (), place, Lines(Origin(place)))
+
+
+def _compose(text: str, place: str) -> yaml.Node | None:
+    loader = yaml.SafeLoader(text)
+    try:
+        _refuse_aliases(text, place)
+        node: yaml.Node | None = loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        raise ConfigError(f"{place}{line}: not valid YAML: {error.problem or error}") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{place}: not valid YAML: {error}") from None
+    finally:
+        loader.dispose()
+    return node
+
+
+def _refuse_aliases(text: str, place: str) -> None:
+    for token in yaml.scan(text, Loader=yaml.SafeLoader):
+        if isinstance(token, yaml.AliasToken | yaml.AnchorToken | yaml.TagToken):
+            raise ConfigError(f"{place}:{token.start_mark.line + 1}: anchors, aliases and tags are not read here")
+
+
+def _value(node: yaml.Node, path: tuple[str | int, ...], place: str, lines: Lines) -> Any:
+    if path:
+        lines.at.setdefault(path, f"{place}:{node.start_mark.line + 1}")
+    if isinstance(node, yaml.MappingNode):
+        return _mapping(node, path, place, lines)
+    if isinstance(node, yaml.SequenceNode):
+        return [_value(item, (*path, i), place, lines) for i, item in enumerate(node.value)]
+    return _scalar(node)
+
+
+def _mapping(node: yaml.MappingNode, path: tuple[str | int, ...], place: str, lines: Lines) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        line = f"{place}:{key_node.start_mark.line + 1}"
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise ConfigError(f"{line}: a key must be a word")
+        key = str(key_node.value)
+        if key in out:
+            raise ConfigError(f"{line}: {'.'.join(map(str, (*path, key)))}: the key stands here twice")
+        lines.set((*path, key), line)
+        out[key] = _value(value_node, (*path, key), place, lines)
+    return out
+
+
+def _scalar(node: yaml.Node) -> Any:
+    text = str(node.value)
+    if getattr(node, "style", None) is not None:
+        return text
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INT.match(text):
+        return int(text.replace("_", ""))
+    if _FLOAT.match(text):
+        return float(text)
+    return text
