@@ -25,7 +25,7 @@ from ray_pipeline.config import Training
 from ray_pipeline.errors import TrainingError
 from ray_pipeline.model_files import load, save
 from ray_pipeline.models.base import BaseVae
-from ray_pipeline.models.contract import ClosedForm, Masks, Model, Views
+from ray_pipeline.models.contract import ClosedForm, Masks, Model, Views, check_view
 
 __all__ = ["Epoch", "History", "fit", "load", "save"]
 
@@ -106,11 +106,9 @@ def fit(
     if checkpoint:
         run.data_crc32 = _crc32({**run.views, **{f"{name}.mask": mask for name, mask in run.masks.items()}})
         _resume(run, checkpoint)
+    # Seeds are set epoch by epoch below; the caller's own random state comes back afterwards.
     with torch.random.fork_rng(devices=[run.device] if run.device.type == "cuda" else []):
-        while len(run.history.epochs) < training.epochs:
-            epoch = _epoch(run)
-            if epoch is None:
-                break
+        for epoch in _epochs(run):
             if on_epoch:
                 on_epoch(epoch)
             if checkpoint and (epoch.epoch % checkpoint_every == 0 or epoch.epoch == training.epochs):
@@ -158,6 +156,8 @@ def _start(
     precision: str | None,
 ) -> _Run:
     views, masks, n = data
+    for name, shape in model.shapes.items():
+        check_view(views, name, shape)
     on = torch.device(device)
     model.to(on)
     history = History(precision=resolve_precision(precision or training.precision, on))
@@ -173,6 +173,15 @@ def _start(
         seed=seed,
         history=history,
     )
+
+
+def _epochs(run: _Run) -> Iterator[Epoch]:
+    """Train what is left of the epochs, one at a time, until the end or until it diverges."""
+    while len(run.history.epochs) < run.training.epochs:
+        epoch = _epoch(run)
+        if epoch is None:
+            return
+        yield epoch
 
 
 def _epoch(run: _Run) -> Epoch | None:
@@ -197,7 +206,7 @@ def _steps(run: _Run, number: int) -> Tensor:
     # Reparameterisation and dropout draw from torch's own state, which this makes a function of (seed, epoch) alone.
     torch.manual_seed(int(np.random.SeedSequence([run.seed, number]).generate_state(1)[0]))
     shuffle = torch.Generator().manual_seed(torch.initial_seed())
-    total: Tensor | None = None
+    total = torch.zeros((), device=run.device)
     for rows in batches(run.n, min(run.training.batch_size, run.n), shuffle):
         on = rows.to(run.device)
         views = {name: x[on] for name, x in run.views.items()}
@@ -208,9 +217,8 @@ def _steps(run: _Run, number: int) -> Tensor:
         run.scaler.scale(out.loss).backward()
         run.scaler.step(run.optimizer)
         run.scaler.update()
-        parts = torch.cat([torch.stack([out.loss, out.reconstruction, out.kl]), out.kl_per_dim]).detach() * len(rows)
-        total = parts if total is None else total + parts
-    assert total is not None
+        parts = torch.cat([torch.stack([out.loss, out.reconstruction, out.kl]), out.kl_per_dim]).detach()
+        total = total + parts * len(rows)
     return total.double() / run.n
 
 

@@ -29,7 +29,9 @@ from ray_pipeline.errors import RayPipelineError
 LOG = logging.getLogger("ray_pipeline")
 PLAIN_EVERY_S = 5.0
 
-out = Console(highlight=False, soft_wrap=True)
+# Where there is no terminal there is no width to keep to: a table must not be folded at 80 columns in a log.
+_WIDTH = None if sys.stdout.isatty() else 140
+out = Console(highlight=False, soft_wrap=True, width=_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

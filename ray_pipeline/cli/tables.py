@@ -58,7 +58,7 @@ def score_table(run: Run) -> Table | None:
     title = f"scores over {n} seeds" + (f", label '{safe(label)}'" if label else "")
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for heading in ("metric", "value", "chance", "lift", "z", "p", "95 % interval"):
-        table.add_column(heading, justify="left" if heading == "metric" else "right")
+        table.add_column(heading, justify="left" if heading == "metric" else "right", no_wrap=True)
     for metric in SHOWN:
         if by_metric[metric]:
             table.add_row(metric, *_cells(by_metric[metric]))

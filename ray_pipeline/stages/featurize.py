@@ -93,6 +93,11 @@ class ExtractFeatures:
         return _keyed(row) | {"status": str(Status.OK), "error": ""} | seen | arrays
 
 
+def to_decode(track: Row) -> Row:
+    """What a worker needs of a tracks row to open the file."""
+    return {key: track[key] for key in ("track_id", "content_hash", "uri", "size", "mtime_ns")}
+
+
 def decode_row(row: Row, settings: Audio, **window: float) -> Clip | BadAudio:
     """Decode the file of a tracks row, if it is still the file that was ingested."""
     path = to_path(row["uri"])

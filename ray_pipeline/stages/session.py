@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,8 @@ _QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Ray's C++ core prints to the terminal of whoever imports it; set another level to see it.
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 # Words and vectors change in their last bits with the number of BLAS threads: it is pinned in every worker.
 WORKER_ENV = {
@@ -39,12 +43,29 @@ def connect(ctx: Context) -> Any:
     address = ctx.address or os.environ.get("RAY_ADDRESS")
     if not address:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    warnings.filterwarnings("ignore", message="lance is not fork-safe")
+    warnings.filterwarnings("ignore", message="`ray_remote_args_fn` is deprecated")
     import ray
 
     if not ray.is_initialized():
-        _start(ray, ctx, address)
+        with _stderr_to(ctx.store.folder("logs") / "ray_start.log"):
+            _start(ray, ctx, address)
     _quiet_data(ctx)
     return ray
+
+
+@contextmanager
+def _stderr_to(path: Path) -> Iterator[None]:
+    """Ray's C++ core prints while it starts, whatever its settings; that goes to a file."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with path.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _start(ray: Any, ctx: Context, address: str | None) -> None:
@@ -103,8 +124,6 @@ def gpus(ctx: Context) -> int:
 @contextmanager
 def session() -> Iterator[None]:
     """Ends, on the way out, the Ray that was started inside; one that was there before goes on."""
-    import sys
-
     started_before = "ray" in sys.modules and sys.modules["ray"].is_initialized()
     try:
         yield

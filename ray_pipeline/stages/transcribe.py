@@ -16,7 +16,7 @@ from ray_pipeline.sources.base import to_path
 from ray_pipeline.stages import session
 from ray_pipeline.stages.blocks import Job, Row, run_job
 from ray_pipeline.stages.context import Context
-from ray_pipeline.stages.featurize import decode_row, upstream_of_lyrics
+from ray_pipeline.stages.featurize import decode_row, to_decode, upstream_of_lyrics
 from ray_pipeline.stages.ingest import read_tracks
 from ray_pipeline.stages.plan import copy_rows, count_statuses, make_plan, mended, prepare, rows_of
 from ray_pipeline.store import Lease, Table, digest
@@ -63,7 +63,8 @@ def transcribe(ctx: Context) -> int:
         if plan.todo:
             gpus = 1.0 if session.gpus(ctx) else 0.0
             work = HearLyrics(ctx.config.lyrics, ctx.config.audio, "cuda" if gpus else "cpu", recipe["model"])
-            run_job(Job("transcribe", work, [table], num_gpus=gpus, block_size=BLOCK_SIZE), plan.todo, ctx)
+            job = Job("transcribe", work, [table], num_gpus=gpus, block_size=BLOCK_SIZE)
+            run_job(job, [to_decode(track) for track in plan.todo], ctx)
         copy_rows(plan, table)
         ctx.run.done["transcribe"] = len(plan.todo)
         ctx.count("lyrics", count_statuses(rows_of(table, tracks, ["track_id", "content_hash", "status"])))

@@ -207,12 +207,12 @@ def test_gaussian_null_has_the_covariance_of_the_data_even_without_rank():
     rng = np.random.default_rng(0)
     x = np.column_stack([rng.standard_normal(4_000), np.full(4_000, 7.0), np.zeros(4_000)])
     x = np.column_stack([x, 2 * x[:, 0] + 1])
-    drawn = gaussian_like(x)(generator(0, 0))
+    drawn = gaussian_like(x)(generator(0, 1))
     assert drawn.dtype == np.float32
     assert np.allclose(drawn.mean(axis=0), x.mean(axis=0), atol=1e-5)
     assert np.allclose(np.cov(drawn.T), np.cov(x.T), atol=1e-4)
     assert abs(np.corrcoef(drawn[:, 0], x[:, 0])[0, 1]) < 0.1
-    wide = gaussian_like(rng.standard_normal((5, 40)))(generator(0, 0))
+    wide = gaussian_like(rng.standard_normal((5, 40)))(generator(0, 1))
     assert wide.shape == (5, 40)
     assert np.isfinite(wide).all()
 
@@ -224,6 +224,15 @@ def test_structureless_data_in_many_dimensions_lies_within_its_null():
         x = np.random.default_rng(seed).standard_normal((800, 32)).astype(np.float32)
         z.append(named(internal_scores(x, cluster(x, seed), cluster=cluster, seed=seed))["calinski_harabasz"].z)
     assert abs(np.mean(z)) < 1.3
+
+
+def test_draws_never_repeat_the_stream_of_a_plain_seed():
+    plain = {np.random.default_rng(seed).random() for seed in range(20)}
+    drawn = {
+        generator(seed, purpose, draw).random() for seed in range(5) for purpose in range(1, 7) for draw in range(5)
+    }
+    assert len(drawn) == 150
+    assert not plain & drawn
 
 
 def test_permuted_columns_keep_their_values_and_lose_their_ties():

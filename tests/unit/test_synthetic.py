@@ -160,10 +160,12 @@ def test_every_line_has_its_stem_and_they_are_small() -> None:
     assert all(sf.info(path).channels == 1 and 1.5 < sf.info(path).duration < 3.2 for path in expected)
 
 
-def test_a_sung_line_is_in_the_chord() -> None:
-    line = voice.tuned_line("robots", 0, 0, (60, 64, 67), 22_050)
+@pytest.mark.parametrize("theme", SUNG.values())
+@pytest.mark.parametrize("speaker", [0, 1])
+def test_a_sung_line_is_in_the_chord(theme: str, speaker: int) -> None:
+    line = voice.tuned_line(theme, speaker, 0, (60, 64, 67), 22_050)
     note = 69 + 12 * np.log2(voice.pitch_hz(line, 22_050) / 440)
-    assert min(abs((note - member + 6) % 12 - 6) for member in (60, 64, 67)) < 0.35
+    assert min(abs((note - member + 6) % 12 - 6) for member in (60, 64, 67)) < 0.15
 
 
 @pytest.mark.parametrize("name", sorted(set(INSTRUMENTS) - {"bell", "clav", "wind"}))

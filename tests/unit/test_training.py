@@ -157,6 +157,11 @@ def test_views_of_different_lengths_are_refused() -> None:
         fit(make(), {**data(), "lyrics": np.zeros((3, 2), np.float32)}, {}, settings(), seed=0)
 
 
+def test_another_view_than_the_models_is_refused() -> None:
+    with pytest.raises(TrainingError, match="needs view 'fused'; given: mfcc"):
+        fit(make(), {"mfcc": data()["fused"]}, {}, settings(), seed=0)
+
+
 def test_learning_rate_halves_as_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
     step = torch.optim.Adam.step

@@ -15,7 +15,7 @@ import soundfile as sf
 import soxr
 
 VOCALS = Path(__file__).parent / "vocals"
-LOWEST_HZ, HIGHEST_HZ = 70.0, 320.0  # where a speaker's pitch is looked for
+LOWEST_HZ, HIGHEST_HZ = 50.0, 320.0  # where a speaker's pitch is looked for
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,72 @@
+"""Shared fixtures: real data where it lies, one Ray for all tests, contexts to run stages in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# The one place that says where real music lies by default.
+DATA = Path(os.environ.get("RAY_PIPELINE_TEST_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")).resolve()
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Real clips and FMA tables; see RAY_PIPELINE_TEST_DATA."""
+    if not DATA.is_dir():
+        pytest.skip(f"no real data at {DATA}; set RAY_PIPELINE_TEST_DATA to a folder that has it")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def fma_clips(data_dir: Path) -> list[Path]:
+    """The ten real FMA clips."""
+    return sorted((data_dir / "fma/fma_small/000").glob("*.mp3"))
+
+
+@pytest.fixture(scope="session")
+def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """One Ray with 2 CPUs for the whole test run, started the way a run starts its own."""
+    from ray_pipeline.stages import session
+    from ray_pipeline.stages.context import Context
+
+    ctx = Context.of(make_config(tmp_path_factory.mktemp("ray"), source={"kind": "folder", "root": "/"}), "test")
+    yield session.connect(ctx)
+    import ray
+
+    ray.shutdown()
+
+
+def make_config(store: Path, **sections: Any) -> Any:
+    """A config of small, quick settings; `sections` replace whole sections."""
+    from ray_pipeline.config import check
+
+    raw: dict[str, Any] = {
+        "store": str(store),
+        "features": ["mfcc"],
+        "lyrics": {"backend": "none"},
+        "fusion": {"kind": "audio"},
+        "model": {"kind": "pca"},
+        "training": {"epochs": 2, "num_workers": 0},
+        "clusterer": {"kind": "kmeans", "n_clusters": 2},
+        "scoring": {"seeds": 1, "null_draws": 2, "permutations": 20},
+        "resources": {"num_cpus": 2},
+        "max_bad_fraction": 0.99,
+    }
+    return check(raw | sections)
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Callable[..., Any]:
+    """`context(source={…}, …)`: a Context over a fresh store; called again, it is a later run of the same store."""
+    from ray_pipeline.stages.context import Context
+
+    def make(command: str = "test", **sections: Any) -> Any:
+        return Context.of(make_config(tmp_path / "store", **sections), command)
+
+    return make
