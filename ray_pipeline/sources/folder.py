@@ -44,7 +44,7 @@ def list_tracks(
             f"source.root: {root}: no audio files in it", hint=f"looked for {', '.join(sorted(AUDIO_ENDINGS))}"
         )
     ids = track_ids([os.path.relpath(path, root) for path in paths])
-    return [Entry(track_id, to_uri(path), **_refusal(path, root)) for track_id, path in zip(ids, paths, strict=True)]
+    return [_entry(track_id, path, root) for track_id, path in zip(ids, paths, strict=True)]
 
 
 def track_ids(relative: list[str]) -> list[str]:
@@ -77,7 +77,8 @@ def _looks_like_audio(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in AUDIO_ENDINGS  # noqa: PTH122 — a name, not a path
 
 
-def _refusal(path: str, root: Path) -> dict[str, object]:
-    if os.path.islink(path) and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):  # noqa: PTH114
-        return {"status": Status.OUTSIDE_ROOT, "error": "a link that leads out of source.root"}
-    return {}
+def _entry(track_id: str, path: str, root: Path) -> Entry:
+    leads_out = os.path.islink(path) and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))  # noqa: PTH114
+    if leads_out:
+        return Entry(track_id, to_uri(path), status=Status.OUTSIDE_ROOT, error="a link that leads out of source.root")
+    return Entry(track_id, to_uri(path))

@@ -36,8 +36,8 @@ class Params(SourceParams):
 def list_tracks(params: Params, *, store: str, seed: int, progress: Progress | None = None) -> list[Entry]:
     """The collection's tracks; those that are missing are rendered first.
 
-    They lie at ``<store>/audio/seed<seed>-v<version>/<style>-<index>.flac``. The same seed gives the same samples, and
-    a larger collection begins with the smaller one.
+    They lie at ``<store>/audio/seed<seed>-v<version>/<style>-<index>.flac``, 1.6 MB each. The same seed
+    gives the same samples, and a larger collection begins with the smaller one.
 
     Parameters
     ----------

@@ -40,8 +40,7 @@ def connect(ctx: Context) -> Any:
     """The `ray` module, connected; starts a Ray on this machine where no address is given. Called again, it does nothing."""
     for key, value in _QUIET.items():
         os.environ.setdefault(key, value)
-    address = ctx.address or os.environ.get("RAY_ADDRESS")
-    if not address:
+    if not ctx.address:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     warnings.filterwarnings("ignore", message="lance is not fork-safe")
     warnings.filterwarnings("ignore", message="`ray_remote_args_fn` is deprecated")
@@ -49,7 +48,7 @@ def connect(ctx: Context) -> Any:
 
     if not ray.is_initialized():
         with _stderr_to(ctx.store.folder("logs") / "ray_start.log"):
-            _start(ray, ctx, address)
+            _start(ray, ctx)
     _quiet_data(ctx)
     return ray
 
@@ -68,7 +67,8 @@ def _stderr_to(path: Path) -> Iterator[None]:
         os.close(kept)
 
 
-def _start(ray: Any, ctx: Context, address: str | None) -> None:
+def _start(ray: Any, ctx: Context) -> None:
+    address = ctx.address
     common = {
         "log_to_driver": False,
         "logging_level": logging.ERROR,

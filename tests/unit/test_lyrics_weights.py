@@ -33,7 +33,7 @@ def test_a_whisper_out_of_reach_names_the_ways_to_get_it(no_hub: None) -> None:
 def test_an_sbert_out_of_reach_names_the_ways_to_get_it(no_hub: None) -> None:
     with pytest.raises(WeightsError, match="paraphrase-MiniLM-L3-v2") as raised:
         sbert.check("paraphrase-MiniLM-L3-v2")
-    assert "embed.model" in raised.value.hint
+    assert "text.model" in raised.value.hint
 
 
 def test_a_hub_switched_off_is_not_asked(no_hub: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ def test_blobs_stand_out_from_both_nulls():
     for name in ("silhouette", "calinski_harabasz", "davies_bouldin"):
         for row in (scores[name], scores[f"{name}@permuted"]):
             assert row.lift > 0
-            assert row.z > 5
+            assert row.z > 3
             assert row.n_null == 5
             assert row.p == pytest.approx(1 / 6)
     for name in ("silhouette_input", "davies_bouldin_input"):
@@ -218,12 +218,13 @@ def test_gaussian_null_has_the_covariance_of_the_data_even_without_rank():
 
 
 def test_structureless_data_in_many_dimensions_lies_within_its_null():
-    cluster = kmeans(8)
+    cluster = kmeans(4)
     z = []
     for seed in range(4):
-        x = np.random.default_rng(seed).standard_normal((800, 32)).astype(np.float32)
-        z.append(named(internal_scores(x, cluster(x, seed), cluster=cluster, seed=seed))["calinski_harabasz"].z)
-    assert abs(np.mean(z)) < 1.3
+        x = np.random.default_rng(seed).standard_normal((250, 32)).astype(np.float32)
+        scores = named(internal_scores(x, cluster(x, seed), cluster=cluster, seed=seed, null_draws=8))
+        z.append(scores["calinski_harabasz"].z)
+    assert abs(np.mean(z)) < 1.5
 
 
 def test_draws_never_repeat_the_stream_of_a_plain_seed():

@@ -1,0 +1,34 @@
+# Everything runs in .venv, made on first use from pinned versions.
+VENV := .venv
+PY := $(VENV)/bin/python
+EXTRAS := offline,dev
+STAMP := $(VENV)/.installed
+
+.PHONY: install demo test lint chaos fuzz
+
+install: $(STAMP)
+
+# torch goes first and alone: asked for by another package it may come as another build.
+$(STAMP): pyproject.toml constraints.txt
+	python3 -m venv $(VENV)
+	$(PY) -m pip install --quiet --constraint constraints.txt torch
+	$(PY) -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	touch $(STAMP)
+
+demo: install
+	$(VENV)/bin/ray-pipeline run tune_configs/demo.yaml
+
+lint: install
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+test: install
+	$(PY) -m pytest
+
+chaos: install
+	$(PY) -m pytest tests/chaos
+
+fuzz: install
+	RAY_PIPELINE_FUZZ=20000 $(PY) -m pytest tests/badinput/test_fuzz.py

@@ -1,0 +1,7 @@
+"""ray job submit --working-dir . -- python jobs/embed.py CONFIG [--set KEY=VALUE …]"""
+
+import sys
+
+from ray_pipeline.cli.main import main
+
+main(["embed", *sys.argv[1:]])

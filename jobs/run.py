@@ -1,0 +1,7 @@
+"""ray job submit --working-dir . -- python jobs/run.py CONFIG [--set KEY=VALUE …]"""
+
+import sys
+
+from ray_pipeline.cli.main import main
+
+main(["run", *sys.argv[1:]])
