@@ -1,9 +1,9 @@
 """Pitched instruments: each plays one note as float32 mono, loudness about the same in all of them.
 
 Most are band-limited wavetables: the harmonics are summed once, by an inverse FFT, never above Nyquist. The plucked ones
-are strings after Karplus and Strong, "Digital Synthesis of Plucked-String and Drum Timbres" (Computer Music Journal, 1983).
-The electric piano and the bells are FM after Chowning, "The Synthesis of Complex Audio Spectra by Means of Frequency
-Modulation" (JAES, 1973).
+are strings after Karplus and Strong, "Digital Synthesis of Plucked-String and Drum Timbres" (Computer Music Journal,
+1983). The electric piano and the bells are FM after Chowning, "The Synthesis of Complex Audio Spectra by Means of
+Frequency Modulation" (JAES, 1973).
 """
 
 from __future__ import annotations
