@@ -83,7 +83,7 @@ def status_table(store: Store, run: Run) -> Table:
 
 
 def _cells(rows: list[dict[str, Any]]) -> list[str]:
-    """Means over seeds; the value with its standard deviation over them."""
+    """Means over seeds, the value with its standard deviation; the largest p and the outermost interval of any seed."""
     values = [row["value"] for row in rows]
     mean = sum(values) / len(values)
     spread = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1)) if len(values) > 1 else None
@@ -91,15 +91,26 @@ def _cells(rows: list[dict[str, Any]]) -> list[str]:
     chance = (
         f"{_number(null)} ± {_number(_mean(rows, 'null_sd'))}" if null is not None else _number(_mean(rows, "chance"))
     )
-    low, high = _mean(rows, "ci_low"), _mean(rows, "ci_high")
-    interval = f"{_number(low)} to {_number(high)}" if low is not None else "–"
+    lows, highs, ps = (_present(rows, name) for name in ("ci_low", "ci_high", "p"))
+    interval = f"{_number(min(lows))} to {_number(max(highs))}" if lows else "–"
     shown = f"{_number(mean)} ± {_number(spread)}" if spread is not None else _number(mean)
-    return [shown, chance, _number(_mean(rows, "lift")), _number(_mean(rows, "z")), _number(_mean(rows, "p")), interval]
+    return [
+        shown,
+        chance,
+        _number(_mean(rows, "lift")),
+        _number(_mean(rows, "z")),
+        _number(max(ps, default=None)),
+        interval,
+    ]
 
 
 def _mean(rows: list[dict[str, Any]], name: str) -> float | None:
-    values = [row[name] for row in rows if row[name] is not None]
+    values = _present(rows, name)
     return sum(values) / len(values) if values else None
+
+
+def _present(rows: list[dict[str, Any]], name: str) -> list[float]:
+    return [row[name] for row in rows if row[name] is not None]
 
 
 def _number(value: float | None) -> str:

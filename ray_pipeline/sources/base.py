@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from pydantic import Field
@@ -33,6 +34,11 @@ class Entry:
     read_tags: bool = True
     status: Status = Status.OK
     error: str = ""
+
+
+def full_path(path: str) -> Path:
+    """`path` as people write it, absolute and without ``..``, so that what lies below it can be told by its name."""
+    return Path(os.path.normpath(Path(path).expanduser().absolute()))
 
 
 def to_uri(path: str | os.PathLike[str]) -> str:

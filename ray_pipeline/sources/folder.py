@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ray_pipeline.errors import SourceError
 from ray_pipeline.schemas import Status
-from ray_pipeline.sources.base import Entry, SourceParams, to_uri
+from ray_pipeline.sources.base import Entry, SourceParams, full_path, to_uri
 
 # Names that promise audio. Content decides in the end: what has no ending at all is looked at too.
 AUDIO_ENDINGS = frozenset({
@@ -34,7 +34,7 @@ def list_tracks(
     SourceError
         ``root`` is not a folder that can be read.
     """
-    root = Path(params.root).expanduser().absolute()
+    root = full_path(params.root)
     if not root.is_dir():
         raise SourceError(f"source.root: {root} is not a folder", hint="name one with --set source.root=~/Music")
     inside = Path(store).absolute()

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from ray_pipeline.errors import SourceError
 from ray_pipeline.schemas import Status
-from ray_pipeline.sources.base import Entry, SourceParams, to_uri
+from ray_pipeline.sources.base import Entry, SourceParams, full_path, to_uri
 from ray_pipeline.sources.folder import track_ids
 
 KNOWN = ("path", "track_id", "title", "artist", "album", "year")
@@ -39,8 +39,8 @@ def list_tracks(
     SourceError
         The manifest cannot be read, has no `path` column, no rows, or the same track_id twice.
     """
-    manifest = Path(params.root).expanduser().absolute()
-    root = Path(params.audio_root).expanduser().absolute() if params.audio_root else manifest.parent
+    manifest = full_path(params.root)
+    root = full_path(params.audio_root) if params.audio_root else manifest.parent
     rows = _read(manifest)
     if not rows:
         raise SourceError(f"{manifest}: holds no rows")
