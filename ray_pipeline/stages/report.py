@@ -122,7 +122,7 @@ def _card(store: Store, run: Run) -> dict[str, Any]:
 
 def _verdicts(scores: list[Row], experiment: str) -> list[Verdict]:
     return [
-        Verdict("collapsed", bool(row["value"]), row["note"])
+        Verdict("collapsed" if row["value"] else "not collapsed", bool(row["value"]), row["note"])
         for row in scores
         if row["metric"] == "collapsed" and row["experiment_id"] == experiment
     ]
