@@ -10,33 +10,37 @@ from __future__ import annotations
 import os
 import stat
 import struct
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 from ray_pipeline.config import Audio
 from ray_pipeline.schemas import Status
 
-if TYPE_CHECKING:
-    import soundfile
-
+# libsndfile guesses two dozen more, some by no more than a byte.
+FORMATS = frozenset({"AIFF", "AU", "CAF", "FLAC", "MP3", "OGG", "RF64", "W64", "WAV", "WAVEX"})
 MIN_RATE, MAX_RATE = 2000, 768_000  # Hz
 MAX_CHANNELS = 32
 MAX_PEAK = 100.0  # full scale is 1; loud float masters reach 4
 SILENT_DB = -80.0  # dB below full scale, without the DC part
 MIN_BYTES_PER_SECOND = 16  # silence in FLAC takes 140
 LONG_S = 60.0  # position "auto" decodes the middle of what is longer
+MAX_OVERSTATEMENT = 10  # times; what is cut short by more has a header that lies
 _BLOCK = 65_536  # frames
+_MAX_CHUNKS = 1000
+_STREAMED = 0x7FFF0000
 
 
 @dataclass(frozen=True)
 class BadAudio:
-    """Why a file is of no use."""
+    """Why a file is of no use; `decoded_ratio` where it was decoded in part."""
 
     status: Status
     error: str
+    decoded_ratio: float | None = None
 
 
 @dataclass(frozen=True)
@@ -91,33 +95,22 @@ def look(path: str) -> os.stat_result | BadAudio:
 
 def probe(path: str) -> Header | BadAudio:
     """What the header says, checked for sense before anything is decoded."""
-    opened = _open(path)
-    if isinstance(opened, BadAudio):
-        return opened
-    with opened:
-        return _header(opened, path)
+    with ExitStack() as stack:
+        opened = _open(path, stack)
+        return opened if isinstance(opened, BadAudio) else opened[1]
 
 
 def decode(path: str, audio: Audio, *, start_s: float | None = None, seconds: float | None = None) -> Clip | BadAudio:
     """At most `seconds` (default ``audio.max_seconds``) from `start_s` (default: as ``audio.position`` says)."""
-    import soundfile
-
-    opened = _open(path)
-    if isinstance(opened, BadAudio):
-        return opened
-    with opened:
-        header = _header(opened, path)
-        if isinstance(header, BadAudio):
-            return header
+    with ExitStack() as stack:
+        opened = _open(path, stack)
+        if isinstance(opened, BadAudio):
+            return opened
+        sound, header = opened
         first, want = _window(header, audio, start_s, seconds)
-        try:
-            if first:
-                opened.seek(first)
-            samples, failure = _read_mono(opened, want)
-        except soundfile.LibsndfileError as error:
-            samples, failure = np.zeros(0, np.float32), str(error)
-    promised = min(want, header.frames - first) if header.frames else len(samples)
-    return _validated(samples, promised, failure, header, audio)
+        samples, broken = _read_mono(sound, first, want)
+    promised = max(0, min(want, header.frames - first)) if header.frames else len(samples)
+    return _validated(samples, promised, broken, header, audio)
 
 
 def window_start(header: Header, audio: Audio) -> float:
@@ -137,23 +130,33 @@ def _window(header: Header, audio: Audio, start_s: float | None, seconds: float 
     return int(start * header.sample_rate), int(length * header.sample_rate)
 
 
-def _open(path: str) -> soundfile.SoundFile | BadAudio:
-    import soundfile
+class _Sound(soundfile.SoundFile):
+    """Read from front to back: soundfile's seek after every block fails at the end of a FLAC that does not say its length."""
 
+    def seekable(self) -> bool:
+        return False
+
+
+def _open(path: str, stack: ExitStack) -> tuple[_Sound, Header] | BadAudio:
+    """The file, open until `stack` closes it."""
     seen = look(path)
     if isinstance(seen, BadAudio):
         return seen
     try:
         # By descriptor, so that no file name can decide the format; O_NONBLOCK, so that no FIFO put here since can hang.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        stack.callback(os.close, fd)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return BadAudio(Status.NOT_REGULAR, "not a regular file")
+        try:
+            # libsndfile must not close what it cannot open: by then the number may be another thread's file.
+            sound = stack.enter_context(_Sound(fd, closefd=False))
+        except soundfile.LibsndfileError:
+            return _unopenable(os.pread(fd, 16, 0))
+        header = _header(sound, fd)
     except OSError as error:
         return BadAudio(Status.UNREADABLE, _reason(error))
-    try:
-        return soundfile.SoundFile(fd, closefd=True)
-    except (soundfile.LibsndfileError, TypeError, ValueError, OSError):
-        magic = os.pread(fd, 16, 0)
-        os.close(fd)
-        return _unopenable(magic)
+    return header if isinstance(header, BadAudio) else (sound, header)
 
 
 def _unopenable(magic: bytes) -> BadAudio:
@@ -164,57 +167,64 @@ def _unopenable(magic: bytes) -> BadAudio:
     return BadAudio(Status.UNSUPPORTED, "not audio that can be decoded here")
 
 
-def _header(file: soundfile.SoundFile, path: str) -> Header | BadAudio:
-    rate, channels, frames = int(file.samplerate), int(file.channels), int(file.frames)
+def _header(sound: _Sound, fd: int) -> Header | BadAudio:
+    rate, channels, frames = int(sound.samplerate), int(sound.channels), int(sound.frames)
+    if sound.format not in FORMATS:
+        return BadAudio(Status.UNSUPPORTED, f"{sound.format}, which is no format of music")
     if not MIN_RATE <= rate <= MAX_RATE:
         return BadAudio(Status.BAD_HEADER, f"a sample rate of {rate} Hz")
     if channels > MAX_CHANNELS:
         return BadAudio(Status.BAD_HEADER, f"{channels} channels")
-    size = os.stat(path).st_size  # noqa: PTH116
+    size = os.fstat(fd).st_size
     if frames >= 2**62 or frames < 0:
         frames = 0  # a stream that does not know its length
     if frames / rate > size / MIN_BYTES_PER_SECOND:
         return BadAudio(Status.BAD_HEADER, f"promises {frames / rate:.0f} s in {size} bytes")
-    promised = _promised_wav_frames(path, size, rate) if file.format in {"WAV", "WAVEX"} else 0
-    if promised > 10 * max(frames, 1):
-        return BadAudio(Status.BAD_HEADER, f"promises {promised} frames and holds {frames}")
-    if frames == 0 and file.format in {"WAV", "WAVEX"}:
-        return BadAudio(Status.TOO_SHORT, "0 s")
-    return Header(f"{file.format}/{file.subtype}".lower(), rate, channels, max(frames, promised))
+    if sound.format in {"WAV", "WAVEX"}:
+        if frames == 0:
+            return BadAudio(Status.TOO_SHORT, "0 s")
+        promised = int(frames * _overstatement(fd, size))
+        if promised > MAX_OVERSTATEMENT * frames:
+            return BadAudio(Status.BAD_HEADER, f"promises {promised} frames and holds {frames}")
+        frames = promised
+    return Header(f"{sound.format}/{sound.subtype}".lower(), rate, channels, frames)
 
 
-def _promised_wav_frames(path: str, size: int, rate: int) -> int:
-    """Frames that a WAV's data chunk claims; libsndfile quietly believes the file size instead."""
-    with open(path, "rb") as file:  # noqa: PTH123
-        head = file.read(65_536)
-    fmt, data = head.find(b"fmt "), head.find(b"data")
-    if fmt < 0 or data < 0 or len(head) < max(fmt + 24, data + 8):
-        return 0
-    (align,) = struct.unpack_from("<H", head, fmt + 20)
-    (claimed,) = struct.unpack_from("<I", head, data + 4)
-    # Streams that cannot know their length write the largest size there is.
-    if not align or claimed >= 0x7FFF0000 or claimed <= size - data - 8:
-        return 0
-    return int(claimed // align)
+def _overstatement(fd: int, size: int) -> float:
+    """How many times the bytes that are there a WAV's data chunk claims, at least 1; libsndfile believes the file's size."""
+    riff, at = os.pread(fd, 8, 0), 12
+    for _ in range(_MAX_CHUNKS):
+        head = os.pread(fd, 8, at)
+        if len(head) < 8 or not riff.startswith(b"RIFF"):
+            break
+        name, length = struct.unpack("<4sI", head)
+        at += 8
+        if name == b"data":
+            # A stream that could not know its length has the largest there is in both places.
+            streamed = length >= _STREAMED and struct.unpack_from("<I", riff, 4)[0] >= _STREAMED
+            return 1.0 if streamed else max(1.0, length / max(size - at, 1))
+        at += length + length % 2
+    return 1.0
 
 
-def _read_mono(file: soundfile.SoundFile, want: int) -> tuple[NDArray[np.float32], str]:
-    """Up to `want` frames, channels averaged; and what stopped the decoder, if anything did."""
-    import soundfile
-
-    block = np.empty((min(_BLOCK, max(want, 1)), file.channels), np.float32)
+def _read_mono(sound: _Sound, first: int, want: int) -> tuple[NDArray[np.float32], bool]:
+    """Up to `want` frames from `first`, channels averaged; and whether the decoder gave up."""
+    block = np.empty((min(_BLOCK, max(want, 1)), sound.channels), np.float32)
     parts: list[NDArray[np.float32]] = []
     left = want
-    while left > 0:
-        try:
-            got = file.read(min(left, len(block)), dtype="float32", always_2d=True, out=block[: min(left, len(block))])
-        except soundfile.LibsndfileError as error:
-            return _joined(parts), str(error)
-        if not len(got):
-            break
-        parts.append(got[:, 0].copy() if file.channels == 1 else got.mean(axis=1, dtype=np.float32))
-        left -= len(got)
-    return _joined(parts), ""
+    try:
+        if first:
+            sound.seek(first)
+        while left > 0:
+            got = sound.read(out=block[: min(left, len(block))])
+            if not len(got):
+                break
+            # Divided before they are summed: two loud channels must not overflow.
+            parts.append(np.divide(got, sound.channels, out=got).sum(axis=1))
+            left -= len(got)
+    except soundfile.LibsndfileError:
+        return _joined(parts), True
+    return _joined(parts), False
 
 
 def _joined(parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -222,13 +232,13 @@ def _joined(parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
 
 
 def _validated(
-    samples: NDArray[np.float32], promised: int, failure: str, header: Header, audio: Audio
+    samples: NDArray[np.float32], promised: int, broken: bool, header: Header, audio: Audio
 ) -> Clip | BadAudio:
     ratio = len(samples) / promised if promised else 1.0
-    if header.codec.startswith("flac") and (failure or ratio < 1.0):
+    if header.codec.startswith("flac") and (broken or ratio < 1.0):
         return BadAudio(Status.CORRUPT, f"the FLAC stream breaks off or is damaged after {ratio:.0%}")
-    if ratio < audio.min_decoded_ratio or (failure and not len(samples)):
-        return BadAudio(Status.TRUNCATED, f"{ratio:.0%} of what its header promises could be decoded")
+    if ratio < audio.min_decoded_ratio or (broken and not len(samples)):
+        return BadAudio(Status.TRUNCATED, f"{ratio:.0%} of what its header promises could be decoded", ratio)
     seconds = len(samples) / header.sample_rate
     if seconds < audio.min_seconds:
         return BadAudio(Status.TOO_SHORT, f"{seconds:.3f} s; audio.min_seconds is {audio.min_seconds:g}")

@@ -193,7 +193,7 @@ def _override(raw: dict[str, Any], lines: Lines, text: str) -> None:
     if path[0] in PARTS and path[1:] == (PARTS[path[0]][1],):
         _drop_former(at, path[0], parsed)
     at[path[-1]] = parsed
-    lines.set(path, f"--set {key}")
+    lines.replace(path, f"--set {key}")
 
 
 def _drop_former(raw: dict[str, Any], section: str, kind: Any) -> None:

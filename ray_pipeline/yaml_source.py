@@ -44,6 +44,12 @@ class Lines:
     def set(self, path: tuple[str | int, ...], place: str) -> None:
         self.at[path] = place
 
+    def replace(self, path: tuple[str | int, ...], place: str) -> None:
+        """`path`, and whatever stood below it, now comes from `place`."""
+        for former in [at for at in self.at if at[: len(path)] == path]:
+            del self.at[former]
+        self.at[path] = place
+
     def where(self, path: tuple[str | int, ...]) -> str:
         for end in range(len(path), 0, -1):
             if path[:end] in self.at:

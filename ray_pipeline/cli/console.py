@@ -27,6 +27,8 @@ from rich.progress import (
 from ray_pipeline.errors import RayPipelineError
 
 LOG = logging.getLogger("ray_pipeline")
+LOG.addHandler(logging.NullHandler())
+LOG.propagate = False
 PLAIN_EVERY_S = 5.0
 
 # Where there is no terminal there is no width to keep to: a table must not be folded at 80 columns in a log.
@@ -83,14 +85,15 @@ class Voice:
             out.print(f"{safe(stage)}: {done:,} of {total:,}")
 
 
-def log_to(folder: Path) -> Path:
-    """Send the full log to a file in `folder`."""
+def log_to(folder: Path, *, verbose: bool = False) -> Path:
+    """Send the full log to a file in `folder`, and to the terminal if `verbose`."""
     path = folder / f"{time.strftime('%Y%m%dT%H%M%S')}.log"
     handler = logging.FileHandler(path, encoding="utf-8", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     LOG.addHandler(handler)
     LOG.setLevel(logging.DEBUG)
-    LOG.propagate = False
+    if verbose:
+        LOG.addHandler(logging.StreamHandler())
     return path
 
 

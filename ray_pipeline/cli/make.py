@@ -26,6 +26,7 @@ Address = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what there is to do and what it may cost, and do nothing.")
 ]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Also what Ray and its workers print.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only the closing table, and what went wrong.")]
 
 HELP = {
@@ -47,14 +48,21 @@ def add_to(app: typer.Typer) -> None:
 
 def _command(stage: str):  # type: ignore[no-untyped-def]  # typer reads the signature of what is returned
     def command(
-        config: Config, sets: Sets = None, address: Address = None, dry_run: DryRun = False, quiet: Quiet = False
+        config: Config,
+        sets: Sets = None,
+        address: Address = None,
+        dry_run: DryRun = False,
+        verbose: Verbose = False,
+        quiet: Quiet = False,
     ) -> None:
-        _make(stage, config, sets or [], address, dry_run=dry_run, quiet=quiet)
+        _make(stage, config, sets or [], address, dry_run=dry_run, verbose=verbose, quiet=quiet)
 
     return command
 
 
-def _make(stage: str, path: Path, sets: list[str], address: str | None, *, dry_run: bool, quiet: bool) -> None:
+def _make(
+    stage: str, path: Path, sets: list[str], address: str | None, *, dry_run: bool, verbose: bool, quiet: bool
+) -> None:
     again = console.command_line()
     with exits(again):
         from ray_pipeline.config import load
@@ -66,11 +74,12 @@ def _make(stage: str, path: Path, sets: list[str], address: str | None, *, dry_r
         from ray_pipeline.stages.session import session
 
         ctx = Context.of(config, stage, address)
+        ctx.verbose = verbose
         if dry_run:
             for line in pipeline.dry_run(ctx):
                 out.print(safe(line))
             return
-        log = console.log_to(ctx.store.folder("logs"))
+        log = console.log_to(ctx.store.folder("logs"), verbose=verbose)
         start = time.monotonic()
         with session(), Voice(quiet) as voice:
             ctx.say, ctx.progress = voice.say, voice.progress

@@ -202,7 +202,9 @@ def _repository(model: str) -> str:
 
     if model in _MODELS:
         return str(_MODELS[model])
-    if model.count("/") != 1 or model.startswith(("/", ".", "~")):
+    if model.startswith(("/", ".", "~")):
+        raise WeightsError(f"lyrics.model: there is no folder {model}", hint="name a CTranslate2 folder, or a Whisper size")
+    if model.count("/") != 1:
         raise ConfigError(f"lyrics.model: unknown Whisper model '{model}'{suggest(model, list(_MODELS))}")
     return model
 

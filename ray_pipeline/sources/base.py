@@ -9,6 +9,7 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from pydantic import Field
 
+from ray_pipeline.errors import SourceError
 from ray_pipeline.schemas import Status
 from ray_pipeline.shelf import Params
 
@@ -39,6 +40,20 @@ class Entry:
 def full_path(path: str) -> Path:
     """`path` as people write it, absolute and without ``..``, so that what lies below it can be told by its name."""
     return Path(os.path.normpath(Path(path).expanduser().absolute()))
+
+
+def place(path: str, key: str) -> Path:
+    """The absolute path that a config names under `key`: ``~`` expanded, no ``..`` left.
+
+    Raises
+    ------
+    SourceError
+        ``~name`` of a user who is not there.
+    """
+    try:
+        return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 — Path.absolute keeps ".."
+    except RuntimeError:
+        raise SourceError(f"{key}: {path}: no such user", hint="write the whole path") from None
 
 
 def to_uri(path: str | os.PathLike[str]) -> str:

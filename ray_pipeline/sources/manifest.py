@@ -23,7 +23,7 @@ KNOWN = ("path", "track_id", "title", "artist", "album", "year")
 
 
 class Params(SourceParams):
-    root: str = Field(description="the CSV or Parquet file")
+    root: str = Field(min_length=1, description="the CSV or Parquet file")
     audio_root: str | None = Field(
         default=None, description="folder that paths are relative to; default: the manifest's"
     )
@@ -62,7 +62,7 @@ def _read(manifest: Path) -> list[dict[str, str]]:
         raise SourceError(
             f"source.root: {manifest}: {error.strerror or error}", hint="name the CSV or Parquet file of your tracks"
         ) from None
-    except (csv.Error, ValueError) as error:
+    except (csv.Error, ValueError, NotImplementedError) as error:
         raise SourceError(f"{manifest}: not a table that can be read: {error}") from None
 
 
@@ -83,7 +83,7 @@ def _text(value: object) -> str:
 def _ids(rows: list[dict[str, str]], manifest: Path) -> list[str]:
     if "track_id" not in rows[0]:
         return _distinct(track_ids([row["path"] for row in rows]))
-    ids = [row["track_id"].strip() for row in rows]
+    ids = [_printable(row["track_id"]).strip() for row in rows]
     seen: dict[str, int] = {}
     for number, track_id in enumerate(ids, start=2):
         if not track_id:
@@ -105,16 +105,17 @@ def _distinct(ids: list[str]) -> list[str]:
 
 
 def _entry(row: dict[str, str], track_id: str, root: Path) -> Entry:
-    path = os.path.normpath(root / row["path"])
-    inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)) and Path(path).is_relative_to(root)
-    year = row.get("year", "").strip()
+    # No path holds a NUL; with U+FFFD in its place it is one that is not there.
+    path = os.path.normpath(root / row["path"].replace("\0", "\ufffd"))
+    inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+    year = row.get("year", "").strip().removesuffix(".0")
     return Entry(
-        track_id=_printable(track_id),
+        track_id=track_id,
         uri=to_uri(path),
         title=_printable(row.get("title", "")),
         artist=_printable(row.get("artist", "")),
         album=_printable(row.get("album", "")),
-        year=int(year) if year.isdigit() and len(year) <= 4 else None,
+        year=int(year) if year.isdecimal() and len(year) <= 4 else None,
         labels={_printable(k): [_printable(v)] for k, v in row.items() if k not in KNOWN and v},
         status=Status.OK if inside else Status.OUTSIDE_ROOT,
         error="" if inside else "the path leads out of the folder of the tracks",

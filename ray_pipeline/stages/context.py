@@ -26,6 +26,7 @@ class Context:
     store: Store
     run: Run
     address: str | None = None
+    verbose: bool = False
     say: Callable[[str], None] = _silent
     progress: Callable[[str, int, int], None] = _silent
 

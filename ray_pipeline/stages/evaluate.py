@@ -15,7 +15,7 @@ from ray_pipeline.models.contract import Latents
 from ray_pipeline.stages.blocks import Row
 from ray_pipeline.stages.collection import read_collection
 from ray_pipeline.stages.context import Context
-from ray_pipeline.stages.plan import copy_rows, make_plan, prepare
+from ray_pipeline.stages.plan import make_plan, prepare
 from ray_pipeline.stages.train import load_fitted, model_ids, read_latents
 from ray_pipeline.store import Lease, Table, digest
 
@@ -57,7 +57,6 @@ def _stands(clusters: Table, scores: Table, collection: Collection) -> bool:
     if plan.todo:
         return False
     prepare(plan, clusters)
-    copy_rows(plan, clusters)
     return True
 
 

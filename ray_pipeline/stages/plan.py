@@ -69,8 +69,13 @@ def mended(table: Table, ctx: Context) -> None:
 
 
 def prepare(plan: Plan, table: Table) -> None:
-    """Clear what is out of date, and carry over what was bad upstream."""
+    """Copy rows that are there already, clear what is out of date, and carry over what was bad upstream.
+
+    What is copied is read before anything is cleared: where two files swapped names, each row is both.
+    """
+    copies = _copies(plan, table)
     table.delete_keys("track_id", plan.stale)
+    table.append(copies)
     if plan.carried:
         keys = ("track_id", "content_hash", "status", "error")
         rows = [{key: track[key] for key in keys} for track in plan.carried]
@@ -78,18 +83,31 @@ def prepare(plan: Plan, table: Table) -> None:
 
 
 def copy_rows(plan: Plan, table: Table) -> None:
-    """Give each copy the row of its content, under its own id."""
+    """Give each copy of a track that was worked on in this run the row of its content, whatever became of it."""
+    if plan.copies:
+        table.append(_copies(plan, table, settled=False))
+
+
+def _copies(plan: Plan, table: Table, settled: bool = True) -> pa.Table:
+    """Rows for those of `plan.copies` whose content has one (only a `settled` one, if so asked); they leave the plan."""
     if not plan.copies:
-        return
+        return table.schema().empty_table()
     rows = table.read()
-    first: dict[str, int] = {}
-    for at, content in enumerate(rows["content_hash"].to_pylist()):
-        first.setdefault(content, at)
-    matched = [track for track in plan.copies if track["content_hash"] in first]
-    taken = rows.take(pa.array([first[track["content_hash"]] for track in matched], pa.int64()))
-    ids = pa.array([track["track_id"] for track in matched], pa.string())
-    at = taken.schema.get_field_index("track_id")
-    table.append(taken.set_column(at, taken.schema.field(at), ids).cast(table.schema()))
+    at_content: dict[str, int] = {}
+    for at, (content, status) in enumerate(
+        zip(*(rows[n].to_pylist() for n in ("content_hash", "status")), strict=True)
+    ):
+        # A row to try again may lie there under a former name: it must not hide a better one.
+        if status not in RETRIED:
+            at_content[content] = at
+        elif not settled:
+            at_content.setdefault(content, at)
+    found = [track for track in plan.copies if track["content_hash"] in at_content]
+    plan.copies = [track for track in plan.copies if track["content_hash"] not in at_content]
+    taken = rows.take(pa.array([at_content[track["content_hash"]] for track in found], pa.int64()))
+    ids = pa.array([track["track_id"] for track in found], pa.string())
+    column = taken.schema.get_field_index("track_id")
+    return taken.set_column(column, taken.schema.field(column), ids).cast(table.schema())
 
 
 def rows_of(table: Table, tracks: Iterable[TrackRow], columns: list[str] | None = None) -> pa.Table:

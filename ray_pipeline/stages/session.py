@@ -70,7 +70,7 @@ def _stderr_to(path: Path) -> Iterator[None]:
 def _start(ray: Any, ctx: Context) -> None:
     address = ctx.address
     common = {
-        "log_to_driver": False,
+        "log_to_driver": ctx.verbose,
         "logging_level": logging.ERROR,
         "runtime_env": {"env_vars": WORKER_ENV},
     }

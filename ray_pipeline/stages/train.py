@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ray_pipeline import experiment, model_files, schemas
 from ray_pipeline.config import Config
-from ray_pipeline.errors import ResourceError, TrainingError
+from ray_pipeline.errors import ResourceError, StoreError, TrainingError
 from ray_pipeline.experiment import Collection, Fitted
 from ray_pipeline.models.contract import Latents
 from ray_pipeline.schemas import Status
@@ -20,7 +20,7 @@ from ray_pipeline.stages import session
 from ray_pipeline.stages.blocks import Row
 from ray_pipeline.stages.collection import read_collection
 from ray_pipeline.stages.context import Context
-from ray_pipeline.stages.plan import copy_rows, make_plan
+from ray_pipeline.stages.plan import make_plan, prepare
 from ray_pipeline.store import Lease, Table
 
 CHECKPOINTS_PER_FIT = 4
@@ -63,10 +63,20 @@ def load_fitted(ctx: Context, name: str) -> Fitted:
 
 
 def read_latents(ctx: Context, name: str, collection: Collection) -> Latents:
-    """Latents of the collection's tracks, in its order."""
-    rows = ctx.table("latents", name).read().to_pylist()
-    by_id = {(row["track_id"], row["content_hash"]): row for row in rows}
-    kept = [by_id[key] for key in zip(collection.track_ids, collection.contents, strict=True)]
+    """Latents of the collection's tracks, in its order, whatever the tracks were called when they were encoded.
+
+    Raises
+    ------
+    StoreError
+        Some have none.
+    """
+    table = ctx.table("latents", name)
+    by_content = {row["content_hash"]: row for row in table.read().to_pylist()}
+    kept = [by_content[content] for content in collection.contents if content in by_content]
+    if len(kept) < len(collection):
+        raise StoreError(
+            f"{table.name}: {len(collection) - len(kept)} tracks have no latents", hint="run `train` again"
+        )
     kl = load_card(ctx, name).get("kl_per_dim") or None
     return Latents(
         mu=np.array([row["mu"] for row in kept], np.float32),
@@ -105,6 +115,7 @@ def _fit_on_ray(ctx: Context, collection: Collection, missing: dict[int, str]) -
         target = _folder(ctx, name)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(finished / name, target.with_name(f".{name}.part"), dirs_exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)  # what lies there has no card, so it was not taken for a model
         target.with_name(f".{name}.part").rename(target)
         _to_tensorboard(ctx, name)
         ctx.progress("train", done, len(missing))
@@ -186,10 +197,20 @@ def _fit_all(
 
 def _use_gpu(ctx: Context) -> bool:
     wanted = ctx.config.training.use_gpu
-    there = session.gpus(ctx) > 0 if wanted is not False else False
+    if wanted is False:
+        return False
+    here = ctx.config.training.num_workers == 0
+    there = _gpu_here() if here else session.gpus(ctx) > 0
     if wanted is True and not there:
-        raise ResourceError("training.use_gpu is true, and this Ray has no GPU", hint="set training.use_gpu: auto")
+        where = "this machine" if here else "this Ray"
+        raise ResourceError(f"training.use_gpu is true, and {where} has no GPU", hint="set training.use_gpu: auto")
     return there
+
+
+def _gpu_here() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _fill_latents(ctx: Context, collection: Collection, name: str) -> None:
@@ -198,7 +219,7 @@ def _fill_latents(ctx: Context, collection: Collection, name: str) -> None:
     if table.exists() and not table.damage():
         plan = make_plan(tracks, table)
         if not plan.todo:
-            copy_rows(plan, table)
+            prepare(plan, table)
             return
     latents = experiment.encode(collection, load_fitted(ctx, name))
     table.create(schemas.latents(latents.mu.shape[1]), {"stage": "train", "model_id": name})

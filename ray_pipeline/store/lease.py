@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import IO, Any
 
 from ray_pipeline.errors import LeaseHeld, StoreError
 
@@ -20,8 +24,8 @@ STALE_S = 60.0
 class Lease:
     """Held while a ``with`` block runs; another writer of the same table gets `LeaseHeld`.
 
-    A lease whose heartbeat is older than 60 s, or whose process on this host is gone, is taken over. Taking over renames
-    the old file away first: of two that try, one finds it gone.
+    A lease whose heartbeat is older than 60 s, or whose process on this host is gone, is taken over. Who looks at the file
+    or writes it locks it for that moment, so that of two that would take it over one finds the other's name in it.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -31,16 +35,14 @@ class Lease:
         self._token = uuid.uuid4().hex
 
     def __enter__(self) -> Lease:
-        for _ in range(3):
-            try:
-                self._create()
-                break
-            except FileExistsError:
-                self._take_over()
-            except OSError as error:
-                raise StoreError(f"{self.path}: {error.strerror}", hint="is the store read-only?") from None
-        else:
-            raise LeaseHeld(f"{self._name}: another job took the lease at the same moment", hint="try again")
+        with self._locked() as file:
+            held = _read(file)
+            if held and not _stale(held):
+                raise LeaseHeld(
+                    f"{self._name}: being written by process {held.get('pid')} on {held.get('host')}",
+                    hint="wait for that job; if its machine is gone, the lease ends by itself after a minute",
+                )
+            _write(file, self._mine())
         self._thread = threading.Thread(target=self._beat, daemon=True)
         self._thread.start()
         return self
@@ -50,53 +52,52 @@ class Lease:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        if self._read().get("token") == self._token:
-            self.path.unlink(missing_ok=True)
+        with self._locked() as file:
+            if _read(file).get("token") == self._token:
+                _write(file, {})
 
-    def _create(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Linked into place whole, so that nobody ever reads half a lease.
-        whole = self.path.with_suffix(f".{self._token}")
-        whole.write_text(self._text(), encoding="utf-8")
-        try:
-            os.link(whole, self.path)
-        finally:
-            whole.unlink()
-
-    def _text(self) -> str:
-        held = {"host": socket.gethostname(), "pid": os.getpid(), "token": self._token, "time": time.time()}
-        return json.dumps(held)
-
-    def _read(self) -> dict[str, object]:
-        try:
-            found = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return found if isinstance(found, dict) else {}
-
-    def _take_over(self) -> None:
-        held = self._read()
-        if held and not _stale(held):
-            raise LeaseHeld(
-                f"{self._name}: being written by process {held.get('pid')} on {held.get('host')}",
-                hint="wait for that job; if its machine is gone, the lease ends by itself after a minute",
-            )
-        try:
-            self.path.rename(self.path.with_suffix(f".stale-{self._token}"))
-        except FileNotFoundError:
-            return
-        self.path.with_suffix(f".stale-{self._token}").unlink(missing_ok=True)
+    def _mine(self) -> dict[str, Any]:
+        return {"host": socket.gethostname(), "pid": os.getpid(), "token": self._token, "time": time.time()}
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_S):
-            if self._read().get("token") != self._token:
-                return
-            whole = self.path.with_suffix(f".{self._token}")
-            whole.write_text(self._text(), encoding="utf-8")
-            whole.replace(self.path)
+            with self._locked() as file:
+                if _read(file).get("token") != self._token:
+                    return
+                _write(file, self._mine())
+
+    @contextmanager
+    def _locked(self) -> Iterator[IO[str]]:
+        """The lease's file, which stays when nobody holds the lease: were it removed, two could lock two files."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = self.path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise StoreError(f"{self.path}: {error.strerror}", hint="is the store read-only?") from None
+        with file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
 
 
-def _stale(held: dict[str, object]) -> bool:
+def _read(file: IO[str]) -> dict[str, Any]:
+    """Who holds the lease; nobody, if the file is empty or its writer died over it."""
+    file.seek(0)
+    try:
+        found = json.load(file)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write(file: IO[str], held: dict[str, Any]) -> None:
+    file.seek(0)
+    file.truncate()
+    if held:
+        file.write(json.dumps(held))
+        file.flush()
+
+
+def _stale(held: dict[str, Any]) -> bool:
     if (
         held.get("host") == socket.gethostname()
         and not Path(f"/proc/{held.get('pid')}").exists()
