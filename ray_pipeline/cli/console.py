@@ -114,10 +114,16 @@ def exits(again: str = "") -> Iterator[None]:
         raise typer.Exit(130) from None
     except Exception as error:  # noqa: BLE001 — the outermost border: a bug must still end with a line and a place to look
         LOG.error("%s", traceback.format_exc())
-        err.print(f"[bold red]crashed:[/] {safe(type(error).__name__)}: {safe(str(error)[:500])}")
+        err.print(f"[bold red]crashed:[/] {safe(type(error).__name__)}: {safe(_cause(error))}")
         log = next((h.baseFilename for h in LOG.handlers if isinstance(h, logging.FileHandler)), "")
         err.print(f"[dim]the full log: {safe(log)}[/]" if log else safe(traceback.format_exc()))
         raise typer.Exit(1) from None
+
+
+def _cause(error: Exception) -> str:
+    """What it says in one line: Ray's errors hold a worker's whole traceback, the cause at its end."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:500] if lines else ""
 
 
 def command_line() -> str:

@@ -19,14 +19,14 @@ def add_to(app: typer.Typer) -> None:
 
 
 def status(store: Store) -> None:
-    """Tables, rows, and bad tracks by reason, of the latest run."""
+    """Tables, rows, and bad tracks by reason, of the latest run, finished or not."""
     with exits():
         from ray_pipeline.cli.tables import status_table
         from ray_pipeline.store import latest_run, open_store
 
         place = open_store(store)
-        run = latest_run(place)
-        out.print(f"{safe(place.root)}: last finished run {safe(run.time)} ({safe(run.command)})")
+        run = latest_run(place, states=("done", "failed", "interrupted", "running"))
+        out.print(f"{safe(place.root)}: last run {safe(run.time)} ({safe(run.command)}), {safe(run.state)}")
         out.print(status_table(place, run))
         for note in run.notes:
             out.print(f"[yellow]note:[/] {safe(note)}")

@@ -21,7 +21,12 @@ Sets = Annotated[
 ]
 Address = Annotated[
     str | None,
-    typer.Option(metavar="ADDRESS", help="A running Ray: auto, host:port or ray://…; default: start one here."),
+    # `ray job submit` sets the variable for what it runs.
+    typer.Option(
+        metavar="ADDRESS",
+        envvar="RAY_ADDRESS",
+        help="A running Ray: auto, host:port or ray://…; default: start one here.",
+    ),
 ]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what there is to do and what it may cost, and do nothing.")

@@ -38,12 +38,7 @@ class Entry:
 
 
 def full_path(path: str) -> Path:
-    """`path` as people write it, absolute and without ``..``, so that what lies below it can be told by its name."""
-    return Path(os.path.normpath(Path(path).expanduser().absolute()))
-
-
-def place(path: str, key: str) -> Path:
-    """The absolute path that a config names under `key`: ``~`` expanded, no ``..`` left.
+    """`path` as people write it, absolute and without ``..``, so that what lies below it can be told by its name.
 
     Raises
     ------
@@ -51,9 +46,9 @@ def place(path: str, key: str) -> Path:
         ``~name`` of a user who is not there.
     """
     try:
-        return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 — Path.absolute keeps ".."
+        return Path(os.path.normpath(Path(path).expanduser().absolute()))
     except RuntimeError:
-        raise SourceError(f"{key}: {path}: no such user", hint="write the whole path") from None
+        raise SourceError(f"source: {path}: there is no such user here", hint="write the whole path") from None
 
 
 def to_uri(path: str | os.PathLike[str]) -> str:

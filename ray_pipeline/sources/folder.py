@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from pydantic import Field
+
 from ray_pipeline.errors import SourceError
 from ray_pipeline.schemas import Status
 from ray_pipeline.sources.base import Entry, SourceParams, full_path, to_uri
@@ -21,7 +23,7 @@ AUDIO_ENDINGS = frozenset({
 
 
 class Params(SourceParams):
-    root: str
+    root: str = Field(min_length=1)
 
 
 def list_tracks(
@@ -37,14 +39,14 @@ def list_tracks(
     root = full_path(params.root)
     if not root.is_dir():
         raise SourceError(f"source.root: {root} is not a folder", hint="name one with --set source.root=~/Music")
-    inside = Path(store).absolute()
-    paths = sorted(_walk(str(root), str(inside) if inside != root else ""))
-    if not paths:
+    found = sorted(_walk(str(root), os.path.realpath(store)))
+    if not found:
         raise SourceError(
             f"source.root: {root}: no audio files in it", hint=f"looked for {', '.join(sorted(AUDIO_ENDINGS))}"
         )
-    ids = track_ids([os.path.relpath(path, root) for path in paths])
-    return [_entry(track_id, path, root) for track_id, path in zip(ids, paths, strict=True)]
+    ids = track_ids([os.path.relpath(path, root) for path, _ in found])
+    inside = os.path.realpath(root)
+    return [_entry(track_id, path, error, inside) for track_id, (path, error) in zip(ids, found, strict=True)]
 
 
 def track_ids(relative: list[str]) -> list[str]:
@@ -58,27 +60,51 @@ def _hex(path: str) -> str:
     return hashlib.blake2b(os.fsencode(path), digest_size=16).hexdigest()
 
 
-def _walk(folder: str, skip: str) -> Iterator[str]:
-    """Paths of files below `folder`; linked folders are not entered, so no loop can hold us."""
-    with os.scandir(folder) as found:
-        for item in found:
-            if item.name.startswith("."):
-                continue
-            if item.is_dir(follow_symlinks=False):
-                if _looks_like_audio(item.name):
-                    yield item.path
-                elif item.path != skip and os.access(item.path, os.R_OK | os.X_OK):
-                    yield from _walk(item.path, skip)
-            elif _looks_like_audio(item.name) or "." not in item.name:
-                yield item.path
+def _walk(root: str, skip: str) -> Iterator[tuple[str, str]]:
+    """Files below `root` that may be audio, each with "", and folders that cannot be read, each with the reason.
+
+    Linked folders are not entered, so no loop can hold us; one that leads out of `root` is told like a file that does. Nor
+    is `skip`, the store's own folder.
+    """
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as found:
+                items = [item for item in found if not item.name.startswith(".")]
+        except OSError as error:
+            if folder == root:
+                raise SourceError(f"source.root: {root}: {error.strerror}") from None
+            yield folder, f"a folder that cannot be read: {error.strerror}"
+            continue
+        for item in items:
+            is_folder = item.is_dir(follow_symlinks=False)
+            if is_folder and os.path.realpath(item.path) != skip:
+                folders.append(item.path)
+            if _looks_like_audio(item.name) or not (is_folder or _has_ending(item.name) or _is_walked(item.path, root)):
+                yield item.path, ""
+
+
+def _is_walked(path: str, root: str) -> bool:
+    """Whether a link leads to a folder that is found by its own name too."""
+    return os.path.isdir(path) and not _leads_out(path, os.path.realpath(root))  # noqa: PTH112
+
+
+def _leads_out(path: str, inside: str) -> bool:
+    return os.path.islink(path) and not Path(os.path.realpath(path)).is_relative_to(inside)  # noqa: PTH114
 
 
 def _looks_like_audio(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in AUDIO_ENDINGS  # noqa: PTH122 — a name, not a path
 
 
-def _entry(track_id: str, path: str, root: Path) -> Entry:
-    leads_out = os.path.islink(path) and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))  # noqa: PTH114
-    if leads_out:
+def _has_ending(name: str) -> bool:
+    """``notes.txt`` has one, ``Symphony No. 5`` has none."""
+    ending = os.path.splitext(name)[1]  # noqa: PTH122
+    return bool(ending) and not any(c.isspace() for c in ending)
+
+
+def _entry(track_id: str, path: str, error: str, inside: str) -> Entry:
+    if _leads_out(path, inside):
         return Entry(track_id, to_uri(path), status=Status.OUTSIDE_ROOT, error="a link that leads out of source.root")
-    return Entry(track_id, to_uri(path))
+    return Entry(track_id, to_uri(path), status=Status.UNREADABLE if error else Status.OK, error=error)

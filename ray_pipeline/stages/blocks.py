@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from ray_pipeline.errors import StoreError
+from ray_pipeline import errors
+from ray_pipeline.errors import RayPipelineError
 from ray_pipeline.schemas import Status
 from ray_pipeline.stages import session
 from ray_pipeline.stages.context import Context
@@ -24,6 +25,7 @@ from ray_pipeline.stages.guard import Guard, verdicts
 from ray_pipeline.store import Table, Written, write_fragment
 
 COMMIT_EVERY_S = 2.0
+NO_PROGRESS_S = 600.0
 BLOCKS_PER_WORKER = 6
 MAX_BLOCK = 64
 
@@ -75,22 +77,25 @@ def run_job(job: Job, rows: list[Row], ctx: Context) -> Counter[str]:
     ------
     StoreError
         A worker could not write.
+    RayPipelineError
+        Whatever `work.load` raised in a worker.
     """
     if not rows:
         return Counter()
     folder = session.scratch(ctx, job.stage)
     progress = _Progress(len(rows))
     ctx.progress(job.stage, 0, len(rows))
-    _pass(job, rows, _block_size(job, len(rows), ctx), folder, progress, ctx)
+    _pass(job, rows, _block_size(job, len(rows), ctx), folder / "blocks", progress, ctx)
     missing = _missing(rows, progress)
     if missing:
-        known = verdicts(folder)
+        known = verdicts(folder / "blocks")
         ended = {row[job.key] for row in missing if known.get(row[job.key]) in {Status.TIMEOUT, Status.OUT_OF_MEMORY}}
         again = [row for row in missing if row[job.key] not in ended]
         ctx.say(f"{job.stage}: {len(missing)} tracks were lost with their worker; trying each by itself")
         second = _Progress(progress.total, statuses=progress.statuses, rows=progress.rows)
-        _pass(job, again, 1, folder, second, ctx)
-        _give_up([row for row in missing if row[job.key] in ended] + _missing(again, second), job, folder, second, ctx)
+        _pass(job, again, 1, folder / "alone", second, ctx)
+        known = {key: why for key, why in known.items() if key in ended} | verdicts(folder / "alone")
+        _give_up([row for row in missing if row[job.key] in ended] + _missing(again, second), job, known, second, ctx)
     shutil.rmtree(folder, ignore_errors=True)
     return progress.statuses
 
@@ -111,20 +116,27 @@ def _pass(job: Job, rows: list[Row], size: int, folder: Path, progress: _Progres
         return
     pending: list[Written] = []
     committed = time.monotonic()
-    for result in _results(job, rows, size, folder, ctx):
-        if result["error"]:
-            _commit(job, pending)
-            raise StoreError(result["error"], hint="what was finished is kept; the same command goes on from there")
-        start, count = result["start"], result["count"]
-        progress.finished.update(range(start, start + count))
-        progress.statuses.update(dict(zip(result["statuses"], result["counts"], strict=True)))
-        progress.rows += count
-        pending += [Written(*one) for one in zip(result["uris"], result["fragments"], result["sizes"], strict=True)]
-        ctx.progress(job.stage, progress.rows, progress.total)
-        if time.monotonic() - committed > COMMIT_EVERY_S:
-            _commit(job, pending)
-            pending, committed = [], time.monotonic()
-    _commit(job, pending)
+    try:
+        for result in _results(job, rows, size, folder, ctx):
+            _take(result, progress)
+            pending += [Written(*one) for one in zip(result["uris"], result["fragments"], result["sizes"], strict=True)]
+            ctx.progress(job.stage, progress.rows, progress.total)
+            if time.monotonic() - committed > COMMIT_EVERY_S:
+                _commit(job, pending)
+                pending, committed = [], time.monotonic()
+    finally:
+        # Whatever ends this, an interrupt or a full disk: what was finished is kept.
+        _commit(job, pending)
+
+
+def _take(result: Row, progress: _Progress) -> None:
+    """Note what came back, or raise what a worker raised."""
+    if result["raised"]:
+        raise getattr(errors, result["raised"])(result["error"], hint=result["hint"])
+    start, count = result["start"], result["count"]
+    progress.finished.update(range(start, start + count))
+    progress.statuses.update(dict(zip(result["statuses"], result["counts"], strict=True)))
+    progress.rows += count
 
 
 def _results(job: Job, rows: list[Row], size: int, folder: Path, ctx: Context) -> Iterator[Row]:
@@ -138,6 +150,8 @@ def _results(job: Job, rows: list[Row], size: int, folder: Path, ctx: Context) -
         block = columns.slice(start, size)
         blocks.append(block.append_column("_start", pa.array([start] * block.num_rows, pa.int64())))
     limits = ctx.config.resources
+    # A block may rightly take as long as each of its rows may.
+    ray.data.DataContext.get_current().execution_no_progress_timeout_s = NO_PROGRESS_S + size * limits.track_timeout_s
     dataset = ray.data.from_arrow(blocks).map_batches(
         _Worker,
         fn_constructor_args=(job, folder, limits.track_timeout_s, limits.track_memory_mb),
@@ -164,14 +178,13 @@ def _missing(rows: list[Row], progress: _Progress) -> list[Row]:
     return [row for at, row in enumerate(rows) if at not in progress.finished]
 
 
-def _give_up(rows: list[Row], job: Job, folder: Path, progress: _Progress, ctx: Context) -> None:
-    """Put down what ended each of `rows`."""
-    why = verdicts(folder)
+def _give_up(rows: list[Row], job: Job, why: dict[str, Status], progress: _Progress, ctx: Context) -> None:
+    """Put down what ended each of `rows`; `why` is by key."""
     limits = ctx.config.resources
     told = {
         Status.TIMEOUT: f"took longer than resources.track_timeout_s = {limits.track_timeout_s:g} s",
         Status.OUT_OF_MEMORY: f"grew by more than resources.track_memory_mb = {limits.track_memory_mb} MiB",
-        Status.WORKER_CRASH: "its worker process died",
+        Status.WORKER_CRASH: "its worker process died, or raised what logs/ray_data.log tells",
     }
     out: list[Row] = []
     for row in rows:
@@ -193,33 +206,46 @@ class _Worker:
     def __init__(self, job: Job, folder: Path, timeout_s: float, memory_mb: int) -> None:
         self.job = job
         self.schemas = [(table.uri, table.schema()) for table in job.tables]
-        self.job.work.load()
+        self.refusal: RayPipelineError | None = None
+        try:
+            self.job.work.load()
+        except RayPipelineError as error:
+            # Raised from here it would end as Ray's "the actor died"; so it goes back as a result.
+            self.refusal = error
         self.guard = Guard(folder, timeout_s, memory_mb)
 
     def __call__(self, block: pa.Table) -> pa.Table:
         rows = block.drop_columns(["_start"]).to_pylist()
+        try:
+            result = self._work(rows)
+        except RayPipelineError as error:
+            result = {"raised": type(error).__name__, "error": str(error), "hint": error.hint}
+        result |= {"start": block["_start"][0].as_py(), "count": len(rows)}
+        return pa.Table.from_pylist([result], schema=_RESULT)
+
+    def _work(self, rows: list[Row]) -> Row:
+        if self.refusal:
+            raise self.refusal
         with self.guard:
             out = self.job.work.process(rows, self.guard.begin)
-        result: Row = {"start": block["_start"][0].as_py(), "count": len(rows), "error": ""}
         counted = Counter(str(row["status"]) for row in out)
-        try:
-            written = [write_fragment(_arrow(out, schema), uri) for uri, schema in self.schemas] if out else []
-        except StoreError as error:
-            written, result["error"] = [], str(error)
-        result |= {"statuses": list(counted), "counts": list(counted.values())}
-        result |= {
+        written = [write_fragment(_arrow(out, schema), uri) for uri, schema in self.schemas] if out else []
+        return {
+            "statuses": list(counted),
+            "counts": list(counted.values()),
             "uris": [one.uri for one in written],
             "fragments": [one.fragment for one in written],
             "sizes": [one.rows for one in written],
         }
-        return pa.Table.from_pylist([result], schema=_RESULT)
 
 
 _RESULT = pa.schema(
     [
         ("start", pa.int64()),
         ("count", pa.int64()),
+        ("raised", pa.string()),
         ("error", pa.string()),
+        ("hint", pa.string()),
         ("statuses", pa.list_(pa.string())),
         ("counts", pa.list_(pa.int64())),
         ("uris", pa.list_(pa.string())),

@@ -43,8 +43,8 @@ def embed(ctx: Context) -> int:
     with ctx.timed("embed"), Lease(ctx.store.folder("leases"), "text_vectors"):
         recipe = vectors_recipe(ctx)
         table = vectors_table(ctx)
-        table.create(schemas.text_vectors(recipe["dim"]), recipe)
         mended(table, ctx)
+        table.create(schemas.text_vectors(recipe["dim"]), recipe)
         tracks = read_tracks(ctx)
         plan = make_plan(_with_texts(ctx, tracks), table)
         prepare(plan, table)
@@ -71,7 +71,8 @@ class EncodeTexts:
         self._encoder = sbert.SentenceEmbedder(self.model, device=self.device)
 
     def process(self, rows: list[Row], begin: Callable[[str], None]) -> list[Row]:
-        begin(rows[0]["text_hash"])
+        # Texts are encoded together: only one that is alone can be put down as what ended the process.
+        begin(rows[0]["text_hash"] if len(rows) == 1 else "")
         vectors = self._encoder.encode([row["text"] for row in rows])
         good = {"status": str(Status.OK), "error": ""}
         return [key | good | {"vector": v} for row, v in zip(rows, vectors, strict=True) for key in self._keys(row)]

@@ -15,7 +15,7 @@ from ray_pipeline.models.contract import Latents
 from ray_pipeline.stages.blocks import Row
 from ray_pipeline.stages.collection import read_collection
 from ray_pipeline.stages.context import Context
-from ray_pipeline.stages.plan import make_plan, prepare
+from ray_pipeline.stages.plan import make_plan, mended, prepare
 from ray_pipeline.stages.train import load_fitted, model_ids, read_latents
 from ray_pipeline.store import Lease, Table, digest
 
@@ -34,9 +34,10 @@ def evaluate(ctx: Context) -> int:
         clusters = ctx.table("clusters", ctx.run.experiments[0])
         scores = ctx.table("scores", _scores_recipe(ctx, collection))
         done = 0
+        for table, schema in ((clusters, schemas.CLUSTERS), (scores, schemas.SCORES)):
+            mended(table, ctx)
+            table.create(schema)
         if not _stands(clusters, scores, collection):
-            for table in (clusters, scores):
-                table.create(schemas.CLUSTERS if table is clusters else schemas.SCORES)
             rows: list[Row] = []
             ctx.progress("evaluate", 0, len(ids))
             for seed, (name, found) in ids.items():
@@ -50,7 +51,7 @@ def evaluate(ctx: Context) -> int:
 
 def _stands(clusters: Table, scores: Table, collection: Collection) -> bool:
     """Whether clusters and scores are there; a renamed track's row is given its new name on the way."""
-    if not (clusters.exists() and scores.exists()) or not scores.count() or clusters.damage() or scores.damage():
+    if not scores.count():
         return False
     keys = zip(collection.track_ids, collection.contents, strict=True)
     plan = make_plan([{"track_id": i, "content_hash": c, "status": "ok", "error": ""} for i, c in keys], clusters)

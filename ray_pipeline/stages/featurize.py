@@ -131,8 +131,8 @@ def _recipe(ctx: Context, name: str) -> dict[str, Any]:
 
 def _planned(ctx: Context, name: str, tracks: list[Row]) -> Plan:
     table = feature_table(ctx, name)
-    table.create(schemas.feature(name, shelf.part("feature", name).shape), _recipe(ctx, name))
     mended(table, ctx)
+    table.create(schemas.feature(name, shelf.part("feature", name).shape), _recipe(ctx, name))
     plan = make_plan(tracks, table)
     prepare(plan, table)
     return plan

@@ -50,8 +50,8 @@ def ingest(ctx: Context) -> int:
     with ctx.timed("ingest"), Lease(ctx.store.folder("leases"), "tracks"):
         entries = _entries(ctx)
         files = ctx.table("files", digest({"stage": "files", "version": VERSION}))
-        files.create(schemas.FILES)
         mended(files, ctx)
+        files.create(schemas.FILES)
         seen = _seen(files)
         stats = {entry.uri: audio.look(to_path(entry.uri)) for entry in entries if entry.status == Status.OK}
         todo, stale = _to_open(entries, stats, seen)
@@ -218,10 +218,10 @@ def _track(entry: Entry, found: os.stat_result | BadAudio | None, seen: Row | No
 
 def _settle(table: Table, tracks: list[Row], ctx: Context) -> None:
     """Set the table to `tracks`, in one commit, unless it says so already."""
+    mended(table, ctx)
     table.create(schemas.TRACKS, {"stage": "ingest", "version": VERSION, **_source(ctx)})
     rows = pa.Table.from_pylist(
         [{n: row.get(n) for n in schemas.TRACKS.names} for row in tracks], schema=table.schema()
     )
-    if not table.damage() and table.read().sort_by("track_id").equals(rows):
-        return
-    table.replace(rows)
+    if not table.read().sort_by("track_id").equals(rows):
+        table.replace(rows)

@@ -33,7 +33,6 @@ _VERSIONS = ("ray_pipeline", "ray", "torch", "librosa", "pylance", "pyarrow", "s
 def run(ctx: Context, command: str) -> None:
     """Run one stage, or with ``run`` all of them and the report; the run is written down whatever becomes of it."""
     ctx.run.versions = {"python": platform.python_version()} | {name: version(name) for name in _VERSIONS}
-    ctx.run.state = "failed"
     try:
         _check(ctx, command)
         for name, stage in STAGES.items():
@@ -44,6 +43,8 @@ def run(ctx: Context, command: str) -> None:
         ctx.run.state = "interrupted"
         raise
     finally:
+        if ctx.run.state == "running":
+            ctx.run.state = "failed"
         record_run(ctx.store, ctx.run)
     if command == "run":
         report(ctx)

@@ -26,10 +26,6 @@ class Plan:
     stale: list[str] = field(default_factory=list)
     done: int = 0
 
-    @property
-    def idle(self) -> bool:
-        return not (self.todo or self.copies or self.carried)
-
 
 def make_plan(tracks: Iterable[TrackRow], table: Table) -> Plan:
     """Compare `tracks` (track_id, content_hash, status and error from upstream) with what `table` holds.
@@ -62,7 +58,10 @@ def make_plan(tracks: Iterable[TrackRow], table: Table) -> Plan:
 
 
 def mended(table: Table, ctx: Context) -> None:
-    """Drop rows that lie in damaged files, so that they are made again, and say so."""
+    """Drop what lies in damaged files, so that it is made again, and say so; goes before `Table.create`."""
+    aside = table.step_back()
+    if aside:
+        ctx.say(f"{table.name}: its last {aside} versions cannot be read; it goes on from the one before")
     lost = table.mend()
     if lost:
         ctx.say(f"{table.name}: {lost} rows lay in damaged files; they are made again")

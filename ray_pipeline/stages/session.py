@@ -21,6 +21,7 @@ _QUIET = {
     "RAY_DATA_LOG_LEVEL": "WARNING",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # Ray's C++ core prints to the terminal of whoever imports it; set another level to see it.
     "RAY_BACKEND_LOG_LEVEL": "fatal",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from ray_pipeline.stages import session
 from ray_pipeline.stages.blocks import Row
 from ray_pipeline.stages.collection import read_collection
 from ray_pipeline.stages.context import Context
-from ray_pipeline.stages.plan import make_plan, prepare
+from ray_pipeline.stages.plan import make_plan, mended, prepare
 from ray_pipeline.store import Lease, Table
 
-CHECKPOINTS_PER_FIT = 4
+# A report waits for the controller's next look at the worker, which takes longer than a small model does to train.
+REPORT_EVERY_S = 20.0
 
 
 def seeds(config: Config) -> list[int]:
@@ -177,22 +179,24 @@ def _train_loop(given: dict[str, Any]) -> None:
 def _fit_all(
     collection: Collection, config: Config, missing: dict[int, str], folder: Path, device: str, report: Any = None
 ) -> None:
-    """Fit the models `missing` {seed: id} into `folder`; `report` is called now and then, and after each."""
-    every = max(1, config.training.epochs // CHECKPOINTS_PER_FIT)
+    """Fit the models `missing` {seed: id} into `folder`; `report` is called now and then, and at the end."""
+    reported = time.monotonic()
     for seed, name in missing.items():
         if (folder / name / "card.json").is_file():
             continue
         progress = folder / f"{name}-progress"
 
         def on_epoch(epoch: Any) -> None:
-            if report and epoch.epoch % every == 0:
+            nonlocal reported
+            if report and time.monotonic() - reported > REPORT_EVERY_S:
                 report({"epoch": epoch.epoch, "loss": epoch.loss})
+                reported = time.monotonic()
 
         fitted = experiment.fit(collection, config, seed, device=device, checkpoint=progress, on_epoch=on_epoch)
         model_files.save(folder / name, fitted.model, fitted.fusion, fitted.card)
         shutil.rmtree(progress, ignore_errors=True)
-        if report:
-            report({"seed": seed})
+    if report:
+        report({"models": len(missing)})
 
 
 def _use_gpu(ctx: Context) -> bool:
@@ -216,7 +220,8 @@ def _gpu_here() -> bool:
 def _fill_latents(ctx: Context, collection: Collection, name: str) -> None:
     table = ctx.table("latents", name)
     tracks = _as_tracks(collection)
-    if table.exists() and not table.damage():
+    mended(table, ctx)
+    if table.exists():
         plan = make_plan(tracks, table)
         if not plan.todo:
             prepare(plan, table)

@@ -55,8 +55,8 @@ def transcribe(ctx: Context) -> int:
             return 0
         recipe = lyrics_recipe(ctx)
         table = lyrics_table(ctx)
-        table.create(schemas.LYRICS, recipe)
         mended(table, ctx)
+        table.create(schemas.LYRICS, recipe)
         tracks = read_tracks(ctx)
         plan = make_plan(upstream_of_lyrics(ctx, tracks), table)
         prepare(plan, table)

@@ -44,7 +44,10 @@ def read_run(store: Store, run: Run, name: str) -> pa.Table | None:
     if name not in PER_TRACK:
         return pa.concat_tables([table.read() for table in tables])
     keys = _keys(store, run)
-    first, *others = [_in_order(table.read(), keys) for table in (tables if name == "features" else tables[:1])]
+    read = [table.read() for table in (tables if name == "features" else tables[:1])]
+    # A later run of other features may have gone further in one table than in another.
+    common = set.intersection(*(set(_keys_of(rows)) for rows in read))
+    first, *others = [_in_order(rows, [key for key in keys if key in common]) for rows in read]
     for other in others:
         array = other.schema.names[-1]
         first = first.append_column(other.schema.field(array), other[array])
@@ -55,11 +58,14 @@ def _keys(store: Store, run: Run) -> list[tuple[str, str]]:
     rows = read_run(store, run, "tracks")
     if rows is None:
         raise StoreError(f"{store.root}: the run has no tracks")
+    return _keys_of(rows)
+
+
+def _keys_of(rows: pa.Table) -> list[tuple[str, str]]:
     return list(zip(rows["track_id"].to_pylist(), rows["content_hash"].to_pylist(), strict=True))
 
 
 def _in_order(rows: pa.Table, keys: list[tuple[str, str]]) -> pa.Table:
     """The rows of `keys`, in their order."""
-    ids = zip(rows["track_id"].to_pylist(), rows["content_hash"].to_pylist(), strict=True)
-    at = {key: i for i, key in enumerate(ids)}
-    return rows.take(pa.array([at[key] for key in keys if key in at], pa.int64()))
+    at = {key: i for i, key in enumerate(_keys_of(rows))}
+    return rows.take(pa.array([at[key] for key in keys], pa.int64()))

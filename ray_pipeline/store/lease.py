@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -35,6 +35,7 @@ class Lease:
         self._token = uuid.uuid4().hex
 
     def __enter__(self) -> Lease:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._locked() as file:
             held = _read(file)
             if held and not _stale(held):
@@ -52,7 +53,7 @@ class Lease:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        with self._locked() as file:
+        with suppress(StoreError), self._locked() as file:
             if _read(file).get("token") == self._token:
                 _write(file, {})
 
@@ -61,7 +62,7 @@ class Lease:
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_S):
-            with self._locked() as file:
+            with suppress(StoreError), self._locked() as file:
                 if _read(file).get("token") != self._token:
                     return
                 _write(file, self._mine())
@@ -70,13 +71,13 @@ class Lease:
     def _locked(self) -> Iterator[IO[str]]:
         """The lease's file, which stays when nobody holds the lease: were it removed, two could lock two files."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            file = self.path.open("a+", encoding="utf-8")
+            with os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield file
         except OSError as error:
-            raise StoreError(f"{self.path}: {error.strerror}", hint="is the store read-only?") from None
-        with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield file
+            raise StoreError(
+                f"{self.path}: {error.strerror}", hint="is the disk full, or the store read-only?"
+            ) from None
 
 
 def _read(file: IO[str]) -> dict[str, Any]:
@@ -90,11 +91,10 @@ def _read(file: IO[str]) -> dict[str, Any]:
 
 
 def _write(file: IO[str], held: dict[str, Any]) -> None:
+    # Written over, and cut afterwards: on a full disk the old text stands.
     file.seek(0)
+    file.write(json.dumps(held))
     file.truncate()
-    if held:
-        file.write(json.dumps(held))
-        file.flush()
 
 
 def _stale(held: dict[str, Any]) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from ray_pipeline.errors import StoreError
@@ -45,16 +46,28 @@ def record_run(store: Store, run: Run) -> None:
         raise StoreError(f"{path}: {error.strerror}", hint="is the disk full, or the store read-only?") from None
 
 
-def latest_run(store: Store, *, where: Callable[[Run], bool] = lambda run: True) -> Run:
-    """The last run that finished, of those that satisfy `where`.
+def latest_run(
+    store: Store, *, where: Callable[[Run], bool] = lambda run: True, states: tuple[str, ...] = ("done",)
+) -> Run:
+    """The last run that ended in one of `states` and satisfies `where`.
 
     Raises
     ------
     StoreError
-        There is none.
+        There is none, or a run's record cannot be read.
     """
     for path in sorted((store.root / "runs").glob("*.json"), reverse=True):
-        run = Run(**json.loads(path.read_text(encoding="utf-8")))
-        if run.state == "done" and run.tables and where(run):
+        run = _read(path)
+        if run.state in states and run.tables and where(run):
             return run
     raise StoreError(f"{store.root}: no finished run in it", hint="`ray-pipeline run CONFIG` makes one")
+
+
+def _read(path: Path) -> Run:
+    """A run's record; what another version of this package wrote into it beside ours is left out."""
+    known = {one.name for one in fields(Run)}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return Run(**{name: value for name, value in found.items() if name in known})
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise StoreError(f"{path}: not a run's record that can be read: {error}", hint="remove the file") from None

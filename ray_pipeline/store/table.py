@@ -44,7 +44,7 @@ class Table:
         return f"{path.parent.name}/{path.stem}"
 
     def exists(self) -> bool:
-        return (Path(self.uri) / "_versions").is_dir()
+        return bool(self._manifests())
 
     def version(self) -> int:
         """The latest committed version; 0 where there is none."""
@@ -125,8 +125,22 @@ class Table:
         """
         return [problem for fragment in self._fragments() for problem in self._damage_of(fragment)]
 
+    def step_back(self) -> int:
+        """Set aside the latest versions that cannot be read, until one can; how many that were."""
+        aside = 0
+        for manifest in self._manifests():
+            try:
+                lance.dataset(self.uri)
+                break
+            except (OSError, RuntimeError, ValueError):
+                manifest.replace(manifest.with_suffix(".damaged"))
+                aside += 1
+        return aside
+
     def mend(self) -> int:
         """Drop the fragments whose files are damaged, so that their rows are to do again; how many rows that were."""
+        if not self.exists():
+            return 0
         bad = [fragment for fragment in self._fragments() if self._damage_of(fragment)]
         if bad:
             ids = [int(fragment.fragment_id) for fragment in bad]
@@ -134,6 +148,10 @@ class Table:
                 lance.LanceOperation.Delete(updated_fragments=[], deleted_fragment_ids=ids, predicate="damaged")
             )
         return sum(int(fragment.metadata.physical_rows or 0) for fragment in bad)
+
+    def _manifests(self) -> list[Path]:
+        """One file a version, the latest first: Lance counts down in their names."""
+        return sorted((Path(self.uri) / "_versions").glob("*.manifest"))
 
     def _fragments(self) -> list[Any]:
         with _told(self.uri):
@@ -207,5 +225,5 @@ class _told:
                 raise StoreError(f"{self.uri}: {text}", hint="is the disk full, or the store read-only?") from error
             raise Damaged(
                 f"{self.uri}: cannot be read or written: {text}",
-                hint="`ray-pipeline verify STORE` names what is damaged; a run after that makes it again",
+                hint="`ray-pipeline verify STORE` names what is damaged; the next `ray-pipeline run CONFIG` makes it again",
             ) from error
