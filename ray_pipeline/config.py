@@ -7,12 +7,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator
 
 from ray_pipeline import shelf
 from ray_pipeline.errors import ConfigError
+from ray_pipeline.mistakes import dotted, explain, misread, shown
 from ray_pipeline.shelf import Params
 from ray_pipeline.yaml_source import Lines, Origin, parse_value, read_yaml
 
@@ -27,7 +28,7 @@ PARTS = {
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Audio(Section):
@@ -36,12 +37,19 @@ class Audio(Section):
     sample_rate: int = Field(22050, ge=4000, le=192000, description="Hz, of what features see")
     max_seconds: float = Field(30.0, gt=0, le=3600, description="s, decoded of a track and no more")
     min_seconds: float = Field(1.0, gt=0, description="s; less is too_short")
-    position: Literal["auto", "start", "middle"] | float = Field(
+    position: Literal["auto", "start", "middle"] | Annotated[float, Field(ge=0)] = Field(
         "auto", description="where to decode: start, middle, seconds; auto = middle of what is longer than 60 s"
     )
     min_decoded_ratio: float = Field(
         0.95, ge=0, le=1, description="of the samples its header promises; less is truncated"
     )
+
+    @field_validator("min_seconds")
+    @classmethod
+    def _can_be_had(cls, seconds: float, info: ValidationInfo) -> float:
+        if seconds > info.data.get("max_seconds", seconds):
+            raise ValueError("more than audio.max_seconds, so every track would be too_short")
+        return seconds
 
 
 class Text(Section):
@@ -76,8 +84,8 @@ class Resources(Section):
     workers: int | None = Field(None, ge=1, description="worker processes a stage; default: what the cluster has")
     num_cpus: float | None = Field(None, gt=0, description="CPUs of the Ray that is started here; default: all")
     block_size: int | None = Field(None, ge=1, description="tracks a block; default: a few blocks a CPU")
-    track_timeout_s: float = Field(300.0, gt=0)
-    track_memory_mb: int = Field(2000, ge=64)
+    track_timeout_s: float = Field(300.0, gt=0, le=86_400)
+    track_memory_mb: int = Field(2000, ge=64, le=2**20)
 
 
 class Config(Section):
@@ -110,9 +118,12 @@ class Config(Section):
     @field_validator("store")
     @classmethod
     def _expand_store(cls, store: str) -> str:
-        if not store.strip():
+        if not store.strip() or "\0" in store:
             raise ValueError("name a folder")
-        return store if "://" in store else str(Path(store).expanduser().absolute())
+        try:
+            return store if "://" in store else str(Path(store).expanduser().absolute())
+        except RuntimeError:
+            raise ValueError("there is no such user here; write the whole path") from None
 
     def plain(self) -> dict[str, Any]:
         """The whole config as JSON-ready values."""
@@ -140,13 +151,15 @@ def check(raw: dict[str, Any], lines: Lines | None = None) -> Config:
     values = dict(raw)
     for section, (name, key, default) in PARTS.items():
         values[section] = _part(values.get(section, {}), section, name, key, default, lines, mistakes)
-    for i, feature in enumerate(raw.get("features") or []):
+    features = values.get("features")
+    for i, feature in enumerate(features if isinstance(features, list | tuple) else []):
         _known("feature", feature, ("features", i), lines, mistakes)
     try:
         config = Config.model_validate({k: v for k, v in values.items() if v is not None})
     except ValidationError as error:
-        mistakes += _explain(error, (), lines, Config, skip=set(PARTS))
+        mistakes += explain(error, (), lines, Config, skip=set(PARTS))
         raise ConfigError("\n".join(mistakes)) from None
+    mistakes += misread(raw, config, (), lines)
     if mistakes:
         raise ConfigError("\n".join(mistakes))
     return config
@@ -156,7 +169,7 @@ def _part(
     raw: Any, section: str, name: str, key: str, default: str, lines: Lines, mistakes: list[str]
 ) -> Params | None:
     if not isinstance(raw, dict):
-        mistakes.append(f"{lines.where((section,))}: {section}: a mapping with '{key}:' is needed, not {raw!r}")
+        mistakes.append(f"{lines.where((section,))}: {section}: a mapping with '{key}:' is needed, not {shown(raw)}")
         return None
     kind = raw.get(key, default)
     if not _known(name, kind, (section, key), lines, mistakes):
@@ -165,7 +178,7 @@ def _part(
     try:
         return params.model_validate({**raw, key: kind})
     except ValidationError as error:
-        mistakes += _explain(error, (section,), lines, params)
+        mistakes += explain(error, (section,), lines, params)
         return None
 
 
@@ -173,7 +186,7 @@ def _known(name: str, kind: Any, at: tuple[str | int, ...], lines: Lines, mistak
     try:
         shelf.params_of(name, kind if isinstance(kind, str) else str(kind))
     except ConfigError as error:
-        mistakes.append(f"{lines.where(at)}: {_dotted(at)}: {error}")
+        mistakes.append(f"{lines.where(at)}: {dotted(at)}: {error}")
         return False
     return True
 
@@ -184,6 +197,8 @@ def _override(raw: dict[str, Any], lines: Lines, text: str) -> None:
     if not equals or not key.strip():
         raise ConfigError(f"--set {text}: write it as key=value, for example --set model.beta=4")
     path = tuple(key.strip().split("."))
+    if not all(path):
+        raise ConfigError(f"--set {text}: a name is missing before or after a dot")
     parsed = parse_value(value, f"--set {key}")
     at: Any = raw
     for step in path[:-1]:
@@ -205,46 +220,3 @@ def _drop_former(raw: dict[str, Any], section: str, kind: Any) -> None:
         return
     for field in set(raw) & (set(old) - set(new)):
         del raw[field]
-
-
-def _explain(
-    error: ValidationError,
-    at: tuple[str | int, ...],
-    lines: Lines,
-    model: type[BaseModel],
-    skip: set[str] | None = None,
-) -> list[str]:
-    out = []
-    for item in error.errors():
-        loc = tuple(item["loc"])
-        if skip and loc and loc[0] in skip:
-            continue
-        loc = tuple(step for step in loc if not _is_type_step(step))
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = f"unknown key{shelf.suggest(str(loc[-1]), _fields_at(model, loc[:-1]))}"
-        elif "input" in item and not isinstance(item["input"], dict | list) and item["type"] != "missing":
-            message = f"{message[0].lower()}{message[1:]}, not {item['input']!r}"
-        out.append(f"{lines.where((*at, *loc))}: {_dotted((*at, *loc))}: {message}")
-    return out
-
-
-def _is_type_step(step: str | int) -> bool:
-    """Pydantic puts the tried member of a union into the path (``literal[...]``, ``float``); people do not write it."""
-    return isinstance(step, str) and (step.startswith("literal[") or step in {"float", "bool", "int", "str"})
-
-
-def _fields_at(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
-    for step in path:
-        found = model.model_fields.get(str(step))
-        if found is None or not isinstance(found.annotation, type) or not issubclass(found.annotation, BaseModel):
-            return []
-        model = found.annotation
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _dotted(path: tuple[str | int, ...]) -> str:
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
-    return text

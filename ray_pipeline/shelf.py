@@ -28,7 +28,7 @@ SHELVES: dict[str, str] = {
 class Params(BaseModel):
     """A part's own settings: immutable, and no key that the part does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: str = ""
 

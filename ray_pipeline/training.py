@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ray_pipeline import checkpoints
+from ray_pipeline import checkpoints, ranks
 from ray_pipeline.config import Training
 from ray_pipeline.errors import TrainingError
 from ray_pipeline.model_files import load, save
@@ -60,6 +60,7 @@ class _Run:
     """Everything one fit holds on its device."""
 
     model: BaseVae
+    step: nn.Module
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     views: Tensors
@@ -163,6 +164,7 @@ def _start(
     history = History(precision=resolve_precision(precision or training.precision, on))
     return _Run(
         model=model,
+        step=ranks.in_step(model, on),
         optimizer=torch.optim.Adam(model.parameters(), lr=training.learning_rate, fused=True),
         scaler=torch.amp.GradScaler(on.type, enabled=history.precision == "fp16"),
         views={name: torch.from_numpy(np.array(views[name])).to(on) for name in model.shapes},
@@ -204,22 +206,30 @@ def _steps(run: _Run, number: int) -> Tensor:
     run.model.train()
     _set_learning_rate(run, number)
     # Reparameterisation and dropout draw from torch's own state, which this makes a function of (seed, epoch) alone.
-    torch.manual_seed(int(np.random.SeedSequence([run.seed, number]).generate_state(1)[0]))
-    shuffle = torch.Generator().manual_seed(torch.initial_seed())
+    # All ranks shuffle alike, and each draws noise of its own.
+    shuffle = torch.Generator().manual_seed(_drawn([run.seed, number]))
+    torch.manual_seed(_drawn([run.seed, number, ranks.rank()] if ranks.rank() else [run.seed, number]))
     total = torch.zeros((), device=run.device)
-    for rows in batches(run.n, min(run.training.batch_size, run.n), shuffle):
+    seen = torch.zeros((), device=run.device)
+    for batch in batches(run.n, min(run.training.batch_size, run.n), shuffle):
+        rows = ranks.share(batch)
         on = rows.to(run.device)
         views = {name: x[on] for name, x in run.views.items()}
         masks = {name: m[on] for name, m in run.masks.items()}
         run.optimizer.zero_grad(set_to_none=True)
         with _autocast(run):
-            out = run.model(views, masks)
+            out = run.step(views, masks)
         run.scaler.scale(out.loss).backward()
         run.scaler.step(run.optimizer)
         run.scaler.update()
         parts = torch.cat([torch.stack([out.loss, out.reconstruction, out.kl]), out.kl_per_dim]).detach()
         total = total + parts * len(rows)
-    return total.double() / run.n
+        seen += len(rows)
+    return ranks.summed(total).double() / ranks.summed(seen)
+
+
+def _drawn(seeds: list[int]) -> int:
+    return int(np.random.SeedSequence(seeds).generate_state(1)[0])
 
 
 def _autocast(run: _Run) -> AbstractContextManager[Any]:

@@ -12,8 +12,11 @@ from ray_pipeline.shelf import Params
 FUSIONS = {
     "audio": "ray_pipeline.fusion.audio:Single",
     "concat": "ray_pipeline.fusion.concat:Concat",
+    "lyrics": "ray_pipeline.fusion.lyrics:Lyrics",
     "none": "ray_pipeline.fusion.none:PassOn",
+    "pca": "ray_pipeline.fusion.pca:Pca",
     "spectral": "ray_pipeline.fusion.spectral:Spectral",
+    "weighted": "ray_pipeline.fusion.weighted:Weighted",
 }
 
 LYRICS = "lyrics"
@@ -29,6 +32,11 @@ class FusionPart(Fusion, Protocol):
     @property
     def needs(self) -> tuple[str, ...]:
         """Names of the views it takes; empty = whatever there is."""
+        ...
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Views without which a track has no place in it; tracks that lack one are left out of the experiment."""
         ...
 
     @property

@@ -23,6 +23,10 @@ class Single:
         self._zscore = ZScore(params.view)
 
     @property
+    def required(self) -> tuple[str, ...]:
+        return ()
+
+    @property
     def needs(self) -> tuple[str, ...]:
         return (self.params.view,)
 

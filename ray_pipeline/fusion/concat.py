@@ -31,6 +31,18 @@ class Concat:
         self._audio = ZScore(params.audio)
         self._text = ZScore(params.text)
 
+    required: tuple[str, ...] = ()
+
+    @property
+    def audio_dim(self) -> int:
+        """Columns of `fused` that are audio; they come first."""
+        return self._audio.dim
+
+    @property
+    def text_dim(self) -> int:
+        """Columns of `fused` that are text; 0 where the text is left out."""
+        return self._text.dim
+
     @property
     def needs(self) -> tuple[str, ...]:
         return (self.params.audio, self.params.text)

@@ -28,6 +28,8 @@ class PassOn:
         self._scalers: dict[str, ZScore | Whole] = {}
         self._left_out: list[str] = []
 
+    required: tuple[str, ...] = ()
+
     @property
     def needs(self) -> tuple[str, ...]:
         """Names of the views wanted; none means whatever is given."""

@@ -83,7 +83,7 @@ class ExtractFeatures:
     def _extract(self, row: Row) -> Row:
         clip = decode_row(row, self.settings)
         if isinstance(clip, BadAudio):
-            return self.failed(row, clip.status, clip.error)[0]
+            return self.failed(row, clip.status, clip.error)[0] | {"decoded_ratio": clip.decoded_ratio}
         spectra = Spectra(clip.at(self.settings.sample_rate), self.settings.sample_rate)
         arrays = {name: extract(spectra) for name, extract in self._extractors.items()}
         odd = [name for name, array in arrays.items() if not np.isfinite(array).all()]

@@ -8,6 +8,7 @@ says afterwards: `timeout`, `out_of_memory`, or, if nothing was added to it, `wo
 from __future__ import annotations
 
 import faulthandler
+import json
 import os
 import threading
 import time
@@ -41,7 +42,7 @@ class Guard:
 
     def begin(self, key: str) -> None:
         """The process now works on `key`; whatever ends it is put down to that."""
-        self._note(key + "\n")
+        self._note(json.dumps(key) + "\n")  # on one line, whatever is in it
         self._ceiling = _resident() + self._limit
         faulthandler.dump_traceback_later(self._timeout_s, exit=True, file=self._file)
 
@@ -79,9 +80,11 @@ def verdicts(folder: Path) -> dict[str, Status]:
     """Key → what ended the process that worked on it, from the in-flight files that were left behind."""
     found = {}
     for path in folder.glob("*-*"):
-        key, _, rest = path.read_text(encoding="utf-8", errors="replace").partition("\n")
-        if not key:
-            continue
+        line, _, rest = path.read_text(encoding="utf-8", errors="replace").partition("\n")
+        try:
+            key = json.loads(line)
+        except ValueError:
+            continue  # at rest, or ended before the key was written out
         if rest.startswith("Timeout"):
             found[key] = Status.TIMEOUT
         elif rest.startswith(Status.OUT_OF_MEMORY):

@@ -22,10 +22,11 @@ from ray_pipeline.stages.blocks import Row
 from ray_pipeline.stages.collection import read_collection
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.plan import make_plan, mended, prepare
-from ray_pipeline.store import Lease, Table
+from ray_pipeline.store import Lease, Table, digest
 
 # A report waits for the controller's next look at the worker, which takes longer than a small model does to train.
 REPORT_EVERY_S = 20.0
+CPUS_PER_WORKER = 0.9
 
 
 def seeds(config: Config) -> list[int]:
@@ -107,7 +108,8 @@ def _fit_on_ray(ctx: Context, collection: Collection, missing: dict[int, str]) -
     use_gpu = _use_gpu(ctx)
     epochs = ctx.config.training.epochs * len(missing)
     ctx.progress("train", 0, len(missing))
-    folder = ctx.store.folder("scratch", f"{ctx.run.time}-train")
+    # Named by what is to be fitted: after a killed driver, the same command goes on from the last report.
+    folder = ctx.store.folder("scratch", f"train-{digest({'models': sorted(missing.values())})}")
     if ctx.config.training.num_workers == 0:
         _fit_all(collection, ctx.config, missing, folder, "cuda" if use_gpu else "cpu")
         finished = folder
@@ -132,13 +134,16 @@ def _under_ray_train(
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
+    _check_workers(ctx, use_gpu)
     # Through the object store: a config is pickled into every message, arrays are not.
     given = {"collection": [ray.put(collection)], "config": ctx.config.plain(), "missing": missing}
     trainer = TorchTrainer(
         _train_loop,
         train_loop_config=given,
         scaling_config=ScalingConfig(
-            num_workers=1, use_gpu=use_gpu, resources_per_worker={"CPU": 0.9, **({"GPU": 1} if use_gpu else {})}
+            num_workers=ctx.config.training.num_workers,
+            use_gpu=use_gpu,
+            resources_per_worker={"CPU": CPUS_PER_WORKER, **({"GPU": 1} if use_gpu else {})},
         ),
         run_config=RunConfig(
             name="fit",
@@ -171,15 +176,30 @@ def _train_loop(given: dict[str, Any]) -> None:
             last.to_directory(str(folder))
 
         def report(metrics: dict[str, float]) -> None:
-            ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(str(folder)))
+            first = ray.train.get_context().get_world_rank() == 0
+            ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(str(folder)) if first else None)
 
         _fit_all(collection, config, given["missing"], folder, str(get_device()), report)
+
+
+def _check_workers(ctx: Context, use_gpu: bool) -> None:
+    """Refuse at once what Ray would wait for without a word."""
+    wanted = ctx.config.training.num_workers
+    there = session.gpus(ctx) if use_gpu else int(session.cpus(ctx) / CPUS_PER_WORKER)
+    if wanted > there:
+        unit = "GPUs" if use_gpu else "CPUs"
+        raise ResourceError(
+            f"training.num_workers is {wanted}, and this Ray has {unit} for {there}",
+            hint=f"set training.num_workers to {there} or less, or add nodes",
+        )
 
 
 def _fit_all(
     collection: Collection, config: Config, missing: dict[int, str], folder: Path, device: str, report: Any = None
 ) -> None:
     """Fit the models `missing` {seed: id} into `folder`; `report` is called now and then, and at the end."""
+    from ray_pipeline import ranks
+
     reported = time.monotonic()
     for seed, name in missing.items():
         if (folder / name / "card.json").is_file():
@@ -188,7 +208,7 @@ def _fit_all(
 
         def on_epoch(epoch: Any) -> None:
             nonlocal reported
-            if report and time.monotonic() - reported > REPORT_EVERY_S:
+            if report and ranks.agreed(time.monotonic() - reported > REPORT_EVERY_S, device):
                 report({"epoch": epoch.epoch, "loss": epoch.loss})
                 reported = time.monotonic()
 

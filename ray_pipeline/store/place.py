@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
 from ray_pipeline.errors import StoreError
 from ray_pipeline.store.table import Table
 
@@ -45,6 +47,23 @@ class Store:
         except OSError as error:
             raise StoreError(f"{path}: {error.strerror}", hint="choose another folder with --set store=DIR") from None
         return path
+
+    def read(self, name: str) -> pa.Table:
+        """Table `name` (tracks, features, lyrics, text_vectors, latents, clusters, scores) as the latest run left it.
+
+        Raises
+        ------
+        StoreError
+            No run has made it.
+        """
+        # A run knows which datasets are its own, and is itself read from a store.
+        from ray_pipeline.store.export import read_run
+        from ray_pipeline.store.runs import latest_run
+
+        rows = read_run(self, latest_run(self, where=lambda run: name in run.tables), name)
+        if rows is None:
+            raise StoreError(f"{self.root}: no run made a table '{name}'")
+        return rows
 
     def datasets(self) -> list[Table]:
         """Every dataset that lies in the store, by name."""
