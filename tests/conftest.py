@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from configs import make_config
 
 # The one place that says where real music lies by default.
 DATA = Path(os.environ.get("RAY_PIPELINE_TEST_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")).resolve()
@@ -40,25 +41,6 @@ def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     import ray
 
     ray.shutdown()
-
-
-def make_config(store: Path, **sections: Any) -> Any:
-    """A config of small, quick settings; `sections` replace whole sections."""
-    from ray_pipeline.config import check
-
-    raw: dict[str, Any] = {
-        "store": str(store),
-        "features": ["mfcc"],
-        "lyrics": {"backend": "none"},
-        "fusion": {"kind": "audio"},
-        "model": {"kind": "pca"},
-        "training": {"epochs": 2, "num_workers": 0},
-        "clusterer": {"kind": "kmeans", "n_clusters": 2},
-        "scoring": {"seeds": 1, "null_draws": 2, "permutations": 20},
-        "resources": {"num_cpus": 2},
-        "max_bad_fraction": 0.99,
-    }
-    return check(raw | sections)
 
 
 @pytest.fixture

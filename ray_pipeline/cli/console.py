@@ -33,14 +33,18 @@ PLAIN_EVERY_S = 5.0
 
 # Where there is no terminal there is no width to keep to: a table must not be folded at 80 columns in a log.
 _WIDTH = None if sys.stdout.isatty() else 140
-out = Console(highlight=False, soft_wrap=True, width=_WIDTH)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, emoji=False, soft_wrap=True, width=_WIDTH)
+err = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
+
+
+def printable(text: object) -> str:
+    """Text on one line: no control characters, no direction marks."""
+    return "".join(c if c.isprintable() else "�" for c in str(text))
 
 
 def safe(text: object) -> str:
-    """Text for a terminal: no control characters, no direction marks, no markup."""
-    shown = "".join(c if c.isprintable() else "�" for c in str(text))
-    return escape(shown)
+    """Text for a terminal: `printable`, and no markup."""
+    return escape(printable(text))
 
 
 class Voice:
@@ -66,7 +70,7 @@ class Voice:
             self.bars.stop()
 
     def say(self, line: str) -> None:
-        LOG.info(line)
+        LOG.info("%s", printable(line))
         if not self.quiet:
             out.print(safe(line))
 
@@ -102,8 +106,10 @@ def exits(again: str = "") -> Iterator[None]:
     """Turn what is raised inside into a message and an exit code: 1 crash, 2 config, 3 bad tracks, 130 interrupted."""
     try:
         yield
+    except typer.Exit:
+        raise
     except RayPipelineError as error:
-        LOG.error("%s", error)
+        LOG.error("%s", printable(error))
         for line in str(error).splitlines():
             err.print(f"[bold red]error:[/] {safe(line)}")
         if error.hint:

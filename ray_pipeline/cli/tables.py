@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from ray_pipeline.cli.console import safe
+from ray_pipeline.metrics.score import LEAK
 from ray_pipeline.schemas import BAD
 from ray_pipeline.store import Run, Store
 
@@ -61,7 +62,8 @@ def score_table(run: Run) -> Table | None:
         table.add_column(heading, justify="left" if heading == "metric" else "right", no_wrap=True)
     for metric in SHOWN:
         if by_metric[metric]:
-            table.add_row(metric, *_cells(by_metric[metric]))
+            leaked = any((row["note"] or "").startswith(LEAK) for row in by_metric[metric])
+            table.add_row(f"{metric} ({LEAK})" if leaked else metric, *_cells(by_metric[metric]))
     return table
 
 

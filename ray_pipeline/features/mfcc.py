@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_pipeline import shelf
+from ray_pipeline.features.base import Feature
 from ray_pipeline.features.spectra import N_MFCC, Spectra
 
 
@@ -15,7 +16,7 @@ class Params(shelf.Params):
     """No settings: the study fixes them."""
 
 
-class Mfcc:
+class Mfcc(Feature):
     version: ClassVar[int] = 1
     shape: ClassVar[tuple[int, ...]] = (N_MFCC,)
 

@@ -1,7 +1,7 @@
 """Seven statistics of each of 20 MFCCs over frames: the study's 140 numbers, and the set FMA publishes.
 
-Defferrard et al., "FMA: A Dataset for Music Analysis", ISMIR 2017, compute these at each file's native rate; this feature
-does at ``audio.sample_rate``, so the two are not interchangeable.
+Defferrard et al., "FMA: A Dataset for Music Analysis", ISMIR 2017, compute these at each file's native rate, as the feature
+`fma_mfcc` does; this one does at ``audio.sample_rate``, so the two are not interchangeable, and no fusion may take both.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_pipeline import shelf
+from ray_pipeline.features.base import Feature
 from ray_pipeline.features.spectra import N_MFCC, Spectra
 
 STATISTICS = ("mean", "std", "skew", "kurtosis", "median", "min", "max")
@@ -21,7 +22,7 @@ class Params(shelf.Params):
     """No settings: the study fixes them."""
 
 
-class MfccStats:
+class MfccStats(Feature):
     version: ClassVar[int] = 1
     shape: ClassVar[tuple[int, ...]] = (len(STATISTICS) * N_MFCC,)
 

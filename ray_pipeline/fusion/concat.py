@@ -26,12 +26,12 @@ class Concat:
     the mean, and False in the mask, so that a model neither learns to rebuild them nor is scored on them.
     """
 
+    required: tuple[str, ...] = ()
+
     def __init__(self, params: Params) -> None:
         self.params = params
         self._audio = ZScore(params.audio)
         self._text = ZScore(params.text)
-
-    required: tuple[str, ...] = ()
 
     @property
     def audio_dim(self) -> int:

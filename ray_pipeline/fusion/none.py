@@ -23,12 +23,12 @@ class PassOn:
     one mean and one standard deviation: its own contrasts are its content.
     """
 
+    required: tuple[str, ...] = ()
+
     def __init__(self, params: Params) -> None:
         self.params = params
         self._scalers: dict[str, ZScore | Whole] = {}
         self._left_out: list[str] = []
-
-    required: tuple[str, ...] = ()
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -26,14 +26,14 @@ class Pca:
     have one, 0 after standardising. A note says how many those are, for clusters may follow that gap (`ami_missing`).
     """
 
+    required: tuple[str, ...] = ()
+
     def __init__(self, params: Params) -> None:
         self.params = params
         self._concat = Concat(params)
         self._pca = Principal("pca")
         # Tracks that have the text, and tracks; for the note alone.
         self._counts: Array = np.zeros(2, np.float32)
-
-    required: tuple[str, ...] = ()
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ class Principal:
         kept = pca.components_[: min(most, rank, enough)]
         largest = np.take_along_axis(kept, np.abs(kept).argmax(axis=1)[:, None], axis=1)
         self.mean = pca.mean_.astype(np.float32)
-        self.components = (kept * np.sign(largest)).astype(np.float32)
+        self.components = (kept * np.sign(largest)).astype(np.float32, order="C")
 
     def transform(self, x: Array) -> Array:
         """float32 [n_tracks, k]."""

@@ -2,5 +2,6 @@
 
 TRANSCRIBERS = {
     "faster-whisper": "ray_pipeline.lyrics.faster_whisper:FasterWhisper",
+    "openai-whisper": "ray_pipeline.lyrics.openai_whisper:OpenAIWhisper",
     "none": "ray_pipeline.lyrics.none:NoLyrics",
 }

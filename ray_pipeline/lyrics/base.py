@@ -67,6 +67,8 @@ class Lyrics:
 
 class Transcriber(Protocol):
     model_id: str
+    batch: int
+    """Windows it takes at once; more than 1 where it gains from windows of several tracks in one call."""
 
     def transcribe(self, windows: list[np.ndarray]) -> list[Heard]:
         """What is heard in each window: float32 [n_samples] at 16,000 Hz, mono, at most 30 s.

@@ -69,7 +69,7 @@ class FasterWhisper:
             str(_folder(params.model)), device=device, compute_type=COMPUTE_TYPE[device], cpu_threads=1
         )
         self._language = _known_language(params.language, self._whisper)
-        self._batch = BATCH[device]
+        self.batch = BATCH[device]
 
     @staticmethod
     def check(params: Params) -> str:
@@ -101,7 +101,7 @@ class FasterWhisper:
         """
         heard: list[Heard] = []
         while len(heard) < len(windows):
-            batch = windows[len(heard) : len(heard) + self._batch]
+            batch = windows[len(heard) : len(heard) + self.batch]
             try:
                 heard += self._hear(batch)
             except RuntimeError as error:
@@ -109,7 +109,7 @@ class FasterWhisper:
                     raise
                 if len(batch) == 1:
                     raise MemoryError(f"{self.model_id}: no room on the device for one window") from error
-                self._batch = len(batch) // 2
+                self.batch = len(batch) // 2
         return heard
 
     def _hear(self, windows: list[np.ndarray]) -> list[Heard]:
@@ -203,7 +203,9 @@ def _repository(model: str) -> str:
     if model in _MODELS:
         return str(_MODELS[model])
     if model.startswith(("/", ".", "~")):
-        raise WeightsError(f"lyrics.model: there is no folder {model}", hint="name a CTranslate2 folder, or a Whisper size")
+        raise WeightsError(
+            f"lyrics.model: there is no folder {model}", hint="name a CTranslate2 folder, or a Whisper size"
+        )
     if model.count("/") != 1:
         raise ConfigError(f"lyrics.model: unknown Whisper model '{model}'{suggest(model, list(_MODELS))}")
     return model

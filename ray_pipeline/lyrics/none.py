@@ -15,6 +15,7 @@ class NoLyrics:
     """Hears nothing in any window."""
 
     model_id = "none"
+    batch = 1
 
     def __init__(self, params: Params, device: str = "cpu") -> None:
         pass

@@ -88,6 +88,8 @@ def read(path: Path) -> tuple[ModelDimensions, dict[str, Tensor]]:
         found = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except _MALFORMED as error:
         raise _refused(path, f"not a file of tensors alone ({_first_line(error)})") from None
+    if not isinstance(found, dict):
+        raise _refused(path, f"it holds a {type(found).__name__}")
     try:
         dims, state = found["dims"], found["model_state_dict"]
         size = sum(tensor.nbytes for tensor in state.values())
@@ -100,8 +102,8 @@ def read(path: Path) -> tuple[ModelDimensions, dict[str, Tensor]]:
     return _checked(path, dims, seen), state
 
 
-def load(path: Path, device: str) -> Whisper:
-    """The model on `device`, ready to decode.
+def load(path: Path, device: str, *, half: bool) -> Whisper:
+    """The model on `device`, ready to decode in float16 (`half`) or float32.
 
     Raises
     ------
@@ -111,7 +113,7 @@ def load(path: Path, device: str) -> Whisper:
         `device` has no room for it.
     """
     import torch
-    from whisper.model import Whisper
+    from whisper.model import Conv1d, Linear, Whisper
 
     dims, state = read(path)
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
@@ -121,6 +123,10 @@ def load(path: Path, device: str) -> Whisper:
         model.load_state_dict(state)
     except RuntimeError as error:
         raise _refused(path, _first_line(error)) from None
+    for layer in model.modules():
+        # The library would cast these at every step; all else it keeps in float32.
+        if half and isinstance(layer, Linear | Conv1d):
+            layer.half()
     try:
         return model.to(device).eval()
     except torch.cuda.OutOfMemoryError:
@@ -150,14 +156,16 @@ def _checked(path: Path, stated: Any, seen: dict[str, int]) -> ModelDimensions:
         dims = ModelDimensions(**stated)
     except TypeError as error:
         raise _refused(path, f"its dims are not a Whisper's ({error})") from None
-    wrong = [f"{name} = {stated[name]!r}, its weights {size}" for name, size in seen.items() if stated[name] != size]
+    if not all(type(size) is int for size in stated.values()):
+        raise _refused(path, f"its dims are not whole numbers ({stated})")
+    wrong = [f"{name} = {stated[name]}, its weights {size}" for name, size in seen.items() if stated[name] != size]
     if wrong:
         raise _refused(path, f"its dims say {'; '.join(wrong)}")
     if dims.n_mels not in N_MELS or dims.n_audio_ctx != N_AUDIO_CTX or dims.n_vocab not in N_VOCAB:
         raise _refused(path, f"no Whisper has {dims}")
     for heads, width in ((dims.n_audio_head, dims.n_audio_state), (dims.n_text_head, dims.n_text_state)):
-        if not isinstance(heads, int) or heads < 1 or width % heads:
-            raise _refused(path, f"{heads!r} attention heads for a width of {width}")
+        if heads < 1 or width % heads:
+            raise _refused(path, f"{heads} attention heads for a width of {width}")
     return dims
 
 

@@ -6,8 +6,7 @@ one file at a time, is not used, for the reasons that `faster_whisper.py` gives.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -56,7 +55,8 @@ class OpenAIWhisper:
         self.model_id = self.check(params)
         self.batch = BATCH[device]
         self._device = device
-        self._model = openai_checkpoint.load(openai_checkpoint.find(params.model), device)
+        self._half = device == "cuda"
+        self._model = openai_checkpoint.load(openai_checkpoint.find(params.model), device, half=self._half)
         self._language = None if params.language == "auto" else params.language
         if not self._model.is_multilingual:
             self._language = "en"
@@ -77,7 +77,7 @@ class OpenAIWhisper:
         known = _languages(dims.n_vocab)
         if params.language not in ("auto", *known):
             raise ConfigError(f"lyrics.language: '{params.language}'{suggest(params.language, known)}")
-        return f"openai-whisper:{Path(params.model).stem if path.samefile(params.model) else params.model}"
+        return f"openai-whisper:{path.stem}@{weights.sha256(path)[:8]}"
 
     def transcribe(self, windows: list[np.ndarray]) -> list[Heard]:
         """What is heard in each window, in order: float32 [n_samples] at 16,000 Hz, mono, at most 30 s.
@@ -98,3 +98,94 @@ class OpenAIWhisper:
                     raise MemoryError(f"{self.model_id}: no room on the device for one window") from error
                 self.batch //= 2
         return heard
+
+    def _hear(self, windows: list[np.ndarray]) -> list[Heard]:
+        import torch
+
+        with torch.inference_mode(), one_thread():
+            encoded = self._model.encoder(self._log_mels(windows))
+            heard = self._decode(encoded)
+            if any(window.compression_ratio > LOOP_RATIO for window in heard):
+                again = self._decode(encoded, no_repeat_ngram=NO_REPEAT_NGRAM)
+                pairs = zip(heard, again, strict=True)
+                heard = [second if first.compression_ratio > LOOP_RATIO else first for first, second in pairs]
+        return heard[: len(windows)]
+
+    def _log_mels(self, windows: list[np.ndarray]) -> Tensor:
+        """[batch, n_mels, 3000], float16 on a GPU. What windows are too few for is filled with silence.
+
+        Always the same shape: kernels are chosen by it, and with another one a window's last bits would be others.
+        """
+        import torch
+        from whisper.audio import log_mel_spectrogram
+
+        fill = [np.zeros(0, np.float32)] * (self.batch - len(windows))
+        # One by one: the spectrogram's floor is 80 dB below the maximum of all that it is given.
+        log_mels = [
+            log_mel_spectrogram(_padded(window), self._model.dims.n_mels, device=self._device)
+            for window in [*windows, *fill]
+        ]
+        return torch.stack(log_mels).to(torch.float16 if self._half else torch.float32)
+
+    def _decode(self, encoded: Tensor, no_repeat_ngram: int = 0) -> list[Heard]:
+        """Greedy, with timestamps, from encoder output [batch, 1500, n_audio_state]."""
+        from whisper.decoding import DecodingTask
+
+        task = DecodingTask(self._model, self._options())
+        if no_repeat_ngram:
+            # Ahead of the timestamps' rules, which weigh what is left.
+            task.logit_filters.insert(0, _NoRepeatNgram(no_repeat_ngram, task.sample_begin))
+        return [
+            Heard(
+                text=result.text,
+                language=result.language,
+                no_speech_prob=result.no_speech_prob,
+                avg_logprob=result.avg_logprob,
+                compression_ratio=compression_ratio(result.text),
+            )
+            for result in task.run(encoded)
+        ]
+
+    def _options(self) -> DecodingOptions:
+        from whisper.decoding import DecodingOptions
+        from whisper.tokenizer import get_tokenizer
+
+        # The library adds the other control tokens to any list that is not empty, and its default forbids captions, too.
+        suppressed = [get_tokenizer(self._model.is_multilingual).sot]
+        return DecodingOptions(language=self._language, suppress_tokens=suppressed, fp16=self._half)
+
+
+class _NoRepeatNgram:
+    """A filter of `DecodingTask`: no `size` tokens in a row that were sampled before."""
+
+    def __init__(self, size: int, sample_begin: int) -> None:
+        self._size = size
+        self._sample_begin = sample_begin
+
+    def apply(self, logits: Tensor, tokens: Tensor) -> None:
+        """Forbid in `logits` [batch, n_vocab], in place, what would repeat in `tokens` [batch, n_tokens]."""
+        for row, sampled in enumerate(tokens[:, self._sample_begin :].tolist()):
+            logits[row, _repeating(sampled, self._size)] = -np.inf
+
+
+def _repeating(tokens: list[int], size: int) -> list[int]:
+    """The tokens that would complete a run of `size` that `tokens` holds already."""
+    last = tokens[len(tokens) - size + 1 :]
+    starts = range(len(tokens) - size + 1)
+    return [tokens[start + size - 1] for start in starts if tokens[start : start + size - 1] == last]
+
+
+def _padded(window: np.ndarray) -> np.ndarray:
+    """float32 [480,000], silence after the window's end."""
+    if window.ndim != 1 or len(window) > WINDOW_SAMPLES:
+        raise ValueError(f"a window is mono and at most {WINDOW_SAMPLES} samples, not of shape {window.shape}")
+    return np.pad(window.astype(np.float32, copy=False), (0, WINDOW_SAMPLES - len(window)))
+
+
+def _languages(n_vocab: int) -> list[str]:
+    """Codes of the languages that a model with `n_vocab` tokens knows."""
+    from whisper.tokenizer import LANGUAGES
+
+    if n_vocab == openai_checkpoint.N_VOCAB[0]:
+        return ["en"]
+    return list(LANGUAGES)[: 99 + n_vocab - openai_checkpoint.N_VOCAB[1]]

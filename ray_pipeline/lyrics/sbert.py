@@ -16,6 +16,7 @@ import numpy as np
 
 from ray_pipeline.errors import ResourceError, WeightsError
 from ray_pipeline.lyrics import weights
+from ray_pipeline.lyrics.one_thread import one_thread
 
 # Equal lengths gain too little on a CPU to lean on one BLAS treating every batch size alike; a GPU needs the batch.
 BATCH = {"cpu": 1, "cuda": 32}
@@ -75,7 +76,7 @@ class SentenceEmbedder:
             The GPU has no room for one text alone; larger batches are halved until they fit.
         """
         vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
-        with _one_thread():
+        with one_thread():
             for rows in self._equal_lengths(texts):
                 vectors[rows] = self._encode([texts[row] for row in rows])
         return vectors
@@ -125,18 +126,6 @@ def _dimension(folder: Path) -> int:
     if hidden is None:
         raise WeightsError(f"{folder}: config.json names no hidden_size; is it a sentence-transformers model?")
     return int(hidden)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from ray_pipeline.shelf import part, shelf
 
 NAN = float("nan")
 MARKS = "@:"
+LEAK = "label leak"
+"""How the note of a score begins whose label the model was given: its value says nothing of what the model found."""
 
 
 @dataclass(frozen=True)

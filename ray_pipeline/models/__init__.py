@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 MODELS = {
+    "autoencoder": "ray_pipeline.models.autoencoder:build",
     "beta": "ray_pipeline.models.beta:build",
+    "conv": "ray_pipeline.models.conv:build",
+    "cvae": "ray_pipeline.models.cvae:build",
     "pca": "ray_pipeline.models.pca:build",
     "raw": "ray_pipeline.models.raw:build",
     "vae": "ray_pipeline.models.vae:build",

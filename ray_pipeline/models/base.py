@@ -7,7 +7,10 @@ Bayes" (2014), weighted by beta as in Higgins et al., "beta-VAE" (2017).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 import torch
@@ -26,17 +29,21 @@ Tensors = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Posterior:
-    """q(z | x) of each track: mu and logvar, both float32 [batch, latent_dim]."""
+    """q(z | x) of each track: mu and logvar, both float32 [batch, latent_dim]; without logvar, the point mu."""
 
     mu: Tensor
-    logvar: Tensor
+    logvar: Tensor | None
 
     def sample(self) -> Tensor:
-        """z = mu + sigma * noise, from torch's current random state."""
+        """z = mu + sigma * noise, from torch's current random state; mu itself where it is a point."""
+        if self.logvar is None:
+            return self.mu
         return self.mu + torch.exp(0.5 * self.logvar) * torch.randn_like(self.mu)
 
     def kl(self) -> Tensor:
-        """KL(q || N(0, 1)) of each track and dimension, nats, [batch, latent_dim]."""
+        """KL(q || N(0, 1)) of each track and dimension, nats, [batch, latent_dim]; [batch, 0] of points."""
+        if self.logvar is None:
+            return self.mu[:, :0]
         return 0.5 * (self.mu.square() + self.logvar.exp() - 1.0 - self.logvar)
 
 
@@ -73,13 +80,16 @@ class BaseVae(nn.Module, ABC):
         """Views -> posterior."""
 
     @abstractmethod
-    def generative(self, z: Tensor) -> Tensors:
-        """z [batch, latent_dim] -> one reconstruction a view, of the view's shape, float32."""
+    def generative(self, z: Tensor, views: Tensors) -> Tensors:
+        """z [batch, latent_dim] -> one reconstruction a view, of the view's shape, float32.
+
+        Of `views` only those may be read that the model is given and does not rebuild.
+        """
 
     def forward(self, views: Tensors, masks: Tensors) -> LossOutput:
         """One training step's loss: infer, sample, generate, compare."""
         posterior = self.inference(views, masks)
-        return self.loss(views, masks, Output(posterior, self.generative(posterior.sample())))
+        return self.loss(views, masks, Output(posterior, self.generative(posterior.sample(), views)))
 
     def loss(self, views: Tensors, masks: Tensors, out: Output) -> LossOutput:
         """Squared errors summed over the values present, plus beta times the KL summed over dimensions."""
@@ -101,7 +111,8 @@ class BaseVae(nn.Module, ABC):
         self.eval()
         device = next(self.parameters()).device
         n = len(next(iter(views.values())))
-        parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+        found: list[Posterior] = []
+        errors: list[Tensor] = []
         for start in range(0, n, _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
             x = {name: torch.from_numpy(np.array(views[name][rows])).to(device) for name in self.shapes}
@@ -109,10 +120,9 @@ class BaseVae(nn.Module, ABC):
                 name: torch.from_numpy(np.array(masks[name][rows])).to(device) for name in self.shapes if name in masks
             }
             posterior = self.inference(x, m)
-            error = squared_error(x, m, self.generative(posterior.mu))
-            parts.append((posterior.mu, posterior.logvar, error, posterior.kl()))
-        mu, logvar, error, kl = (torch.cat(column).cpu() for column in zip(*parts, strict=True))
-        return Latents(mu.numpy(), logvar.numpy(), error.numpy(), kl.mean(dim=0).numpy())
+            found.append(posterior)
+            errors.append(squared_error(x, m, self.generative(posterior.mu, x)))
+        return _latents(found, errors)
 
     def state(self) -> State:
         return {name: np.array(tensor.detach().cpu().numpy()) for name, tensor in self.state_dict().items()}
@@ -123,9 +133,40 @@ class BaseVae(nn.Module, ABC):
         self.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in state.items()})
 
 
+def _latents(found: list[Posterior], errors: list[Tensor]) -> Latents:
+    """Batches of posteriors and of squared errors [batch] as what is known of all tracks."""
+    mu, error = (torch.cat(parts).cpu().numpy() for parts in ([p.mu for p in found], errors))
+    spreads = [p.logvar for p in found if p.logvar is not None]
+    if not spreads:
+        return Latents(mu, None, error, None)
+    kl = torch.cat([p.kl() for p in found]).mean(dim=0)
+    return Latents(mu, torch.cat(spreads).cpu().numpy(), error, kl.cpu().numpy())
+
+
+@contextmanager
+def drawn_by(seed: int) -> Iterator[None]:
+    """Within it weights are drawn by `seed`; torch's own random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
 def posterior(mu: Tensor, logvar: Tensor) -> Posterior:
     """A float32 posterior from what an encoder gives, in whatever precision it ran."""
     return Posterior(mu.float(), logvar.float().clamp(-_LOGVAR_LIMIT, _LOGVAR_LIMIT))
+
+
+def side_by_side(views: Tensors, masks: Tensors, names: Sequence[str]) -> Tensor:
+    """The views `names` as one row a track, missing values 0: float32 [batch, dim]."""
+    floats = {name: views[name].float() for name in names}
+    return torch.cat([(x * present(masks, name, x)).flatten(1) for name, x in floats.items()], dim=1)
+
+
+def split(rows: Tensor, shapes: Shapes) -> Tensors:
+    """Rows [batch, dim] back as views of `shapes`, in order of name, float32."""
+    names = sorted(shapes)
+    parts = rows.float().split([prod(shapes[name]) for name in names], dim=1)
+    return {name: part.unflatten(1, shapes[name]) for name, part in zip(names, parts, strict=True)}
 
 
 def squared_error(views: Tensors, masks: Tensors, reconstruction: Tensors) -> Tensor:

@@ -48,7 +48,8 @@ class Pca:
         variance = pca.explained_variance_
         rank = int(np.count_nonzero(variance > np.finfo(np.float32).eps * variance[0]))
         self._mean = pca.mean_.astype(np.float32)
-        self._components = pca.components_[:rank].astype(np.float32)
+        # Row by row, as they come back from disk: a product's last bits depend on how its factors lie in memory.
+        self._components = pca.components_[:rank].astype(np.float32, order="C")
 
     def encode(self, views: Views, masks: Masks) -> Latents:
         x, present = joined(views, masks, self.shapes)

@@ -43,6 +43,8 @@ class ReportData:
         distance (to the cluster's centre), has_lyrics, text (an excerpt of the words)
     losses : one row an epoch: epoch, loss, reconstruction, kl (nats)
     kl_per_dim : mean KL of each latent dimension, nats ``[latent_dim]``; None for models that have none
+    curves : for each seed a row for each number of clusters tried: k, silhouette, null_mean, null_sd, lift, p, stability,
+        chosen; empty where k was not chosen automatically
     seconds : ``{stage: s}``
     seed : draws the sample of a map that is too large to show whole
     """
@@ -63,6 +65,7 @@ class ReportData:
     tracks: Sequence[Row] = ()
     losses: Sequence[Row] = ()
     kl_per_dim: Sequence[float] | None = None
+    curves: Sequence[Sequence[Row]] = ()
     notes: Sequence[str] = ()
     verdicts: Sequence[Verdict] = ()
     seed: int = 0

@@ -58,6 +58,8 @@ def render(data: ReportData) -> str:
         "points": _points(chart),
         "lines": _lines(data),
         "kl": plots.kl_bars(data.kl_per_dim) if data.kl_per_dim is not None else None,
+        "k_curves": plots.k_curves(data.curves[0]) if data.curves else [],
+        "ks": [next((row["k"] for row in rows if row["chosen"]), None) for rows in data.curves if rows],
         "strip": plots.strip,
         "shared_notes": scores.shared_notes,
         "bad": _by_reason(data.bad_tracks),

@@ -56,6 +56,18 @@ class KlBars:
     active: int
 
 
+@dataclass(frozen=True)
+class KCurve:
+    """A quantity over the number of clusters: its curve, a band to hold it against, and a mark at the k that was chosen."""
+
+    title: str
+    path: str
+    dots: list[tuple[float, float, bool]]
+    band: str
+    y_ticks: list[Tick]
+    x_ticks: list[Tick]
+
+
 def strip(score: Score, width: float = 150.0) -> Strip | None:
     """The picture of one score; external scores on 0 to 1, others on a range that holds value and yardstick."""
     if score.value is None or (score.null_mean is None and score.chance is None):
@@ -140,6 +152,41 @@ def kl_bars(kl: Sequence[float], width: float = 640.0, height: float = 180.0) ->
         threshold_y=y(ACTIVE_NATS),
         y_ticks=[Tick(y(10.0**e), f"{10.0**e:g}") for e in range(floor, top + 1)],
         active=sum(v > ACTIVE_NATS for v, _ in values),
+    )
+
+
+def k_curves(rows: Sequence[Row], width: float = 300.0, height: float = 180.0) -> list[KCurve]:
+    """Silhouette, with mean ± 2 deviations of structureless data, and stability, over k; nothing for fewer than two k."""
+    if len(rows) < 2:
+        return []
+    low, high = ([row["null_mean"] + sign * 2 * row["null_sd"] for row in rows] for sign in (-1, 1))
+    values = [row["silhouette"] for row in rows]
+    ticks = nice_ticks(min(*values, *low), max(*values, *high))
+    silhouette = _k_curve("Silhouette", rows, "silhouette", ticks, [*low, *high[::-1]], width, height)
+    return [silhouette, _k_curve("Stability", rows, "stability", [0.0, 0.25, 0.5, 0.75, 1.0], [], width, height)]
+
+
+def _k_curve(
+    title: str, rows: Sequence[Row], key: str, ticks: list[float], around: list[float], width: float, height: float
+) -> KCurve:
+    """`around` are the values of a band's edge, there and back."""
+    ks = [float(row["k"]) for row in rows]
+
+    def place(k: float, value: float) -> tuple[float, float]:
+        up = (max(value, ticks[0]) - ticks[0]) / (ticks[-1] - ticks[0])
+        return round(width * (k - ks[0]) / (ks[-1] - ks[0]), 1), round(height * (1 - up), 1)
+
+    def path(across: list[float], values: list[float]) -> str:
+        return "M" + "L".join(f"{x} {y}" for x, y in map(place, across, values))
+
+    values = [float(row[key]) for row in rows]
+    return KCurve(
+        title=title,
+        path=path(ks, values),
+        dots=[(*place(k, v), bool(row["chosen"])) for k, v, row in zip(ks, values, rows, strict=True)],
+        band=path([*ks, *ks[::-1]], around) + "Z" if around else "",
+        y_ticks=[Tick(place(ks[0], tick)[1], f"{tick:,.6g}".replace("-", "−")) for tick in ticks],
+        x_ticks=[Tick(place(k, ticks[0])[0], f"{k:.0f}") for k in ks[:: max(1, round(len(ks) / 5))]],
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
+from ray_pipeline.metrics.score import LEAK
 from ray_pipeline.report.data import Row, finite
 from ray_pipeline.report.words import METRICS, Metric
 
@@ -132,6 +133,8 @@ def _verdict(score: Score) -> tuple[str, str]:
         return "not computed", "plain"
     if score.metric.kind == "internal":
         return _against_null(score)
+    if any(note.startswith(LEAK) for note in score.notes):
+        return LEAK, "bad"
     if score.p is None:
         return "not tested against chance", "plain"
     if score.metric.kind == "missing":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ray_pipeline.metrics.score import LEAK
 from ray_pipeline.report.data import ReportData, Verdict, assigned, finite
 from ray_pipeline.report.scores import Score
 
@@ -85,7 +86,8 @@ def _agreement(data: ReportData, score: Score | None) -> list[str]:
         facts.append(f"p {p_value(score.p)}")
     if score.ci_low is not None and score.ci_high is not None:
         facts.append(f"95% interval {number(score.ci_low, 2)} to {number(score.ci_high, 2)}")
-    said = f"Agreement with “{data.label_name}” is {score.verdict} ({', '.join(facts)})."
+    judged = "shows nothing, for the model was given that label" if score.verdict == LEAK else f"is {score.verdict}"
+    said = f"Agreement with “{data.label_name}” {judged} ({', '.join(facts)})."
     if data.coverage is not None and data.coverage < 0.995:
         said += f" {data.coverage:.0%} of the tracks carry that label."
     return [said]

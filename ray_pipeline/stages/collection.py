@@ -8,9 +8,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ray_pipeline.errors import TooManyBadTracks
-from ray_pipeline.experiment import Collection, views_needed
+from ray_pipeline.errors import TooManyBadTracks, TrainingError
+from ray_pipeline.experiment import Collection, views_needed, views_required
 from ray_pipeline.fusion import LYRICS
+from ray_pipeline.fusion.base import Masks, Views
+from ray_pipeline.models.condition import condition_of
 from ray_pipeline.schemas import Status
 from ray_pipeline.stages.blocks import Row
 from ray_pipeline.stages.context import Context
@@ -29,6 +31,8 @@ def read_collection(ctx: Context) -> Collection:
     ------
     TooManyBadTracks
         Not one is left.
+    TrainingError
+        The model is to be given a label that no track has.
     StoreError
         A table that is needed was never made.
     """
@@ -36,14 +40,17 @@ def read_collection(ctx: Context) -> Collection:
     features = [name for name in needed if name != LYRICS]
     tracks = [track for track in read_tracks(ctx) if track["status"] == Status.OK and not track["duplicate_of"]]
     tables = {name: _sound(ctx, feature_table(ctx, name), tracks) for name in features}
-    sound = set.intersection(*(set(table["track_id"].to_pylist()) for table in tables.values()))
-    tracks = sorted((track for track in tracks if track["track_id"] in sound), key=lambda track: track["content_hash"])
+    for table in tables.values():
+        sound = set(table["track_id"].to_pylist())
+        tracks = [track for track in tracks if track["track_id"] in sound]
+    tracks.sort(key=lambda track: track["content_hash"])
     if not tracks:
         raise TooManyBadTracks("not one track has features", hint=f"see `ray-pipeline status {ctx.store.root}`")
     views = {name: _stack(rows_of_kept(table, tracks)[name]) for name, table in tables.items()}
     masks = {name: np.ones(len(tracks), np.bool_) for name in views}
     if LYRICS in needed and has_lyrics(ctx):
         views[LYRICS], masks[LYRICS] = _lyrics(ctx, tracks)
+    tracks, views, masks = _placed(ctx, tracks, views, masks)
     return Collection(
         [track["track_id"] for track in tracks],
         [track["content_hash"] for track in tracks],
@@ -51,6 +58,7 @@ def read_collection(ctx: Context) -> Collection:
         masks,
         _labels(ctx, tracks),
         ctx.config.scoring.label,
+        _condition(ctx, tracks),
     )
 
 
@@ -67,13 +75,13 @@ def _sound(ctx: Context, table: Table, tracks: list[Row]) -> pa.Table:
 
 
 def _stack(column: pa.ChunkedArray) -> NDArray[np.float32]:
-    """A column of fixed-size lists, nested or not, as one array."""
+    """A column of fixed-size lists, nested or not, as one float32 array, whatever it is kept in."""
     array: Any = column.combine_chunks()
     shape = [len(array)]
     while pa.types.is_fixed_size_list(array.type):
         shape.append(array.type.list_size)
         array = array.flatten()
-    return np.ascontiguousarray(array.to_numpy(zero_copy_only=False).reshape(shape))
+    return np.ascontiguousarray(array.to_numpy(zero_copy_only=False).reshape(shape), np.float32)
 
 
 def _lyrics(ctx: Context, tracks: list[Row]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -89,6 +97,42 @@ def _lyrics(ctx: Context, tracks: list[Row]) -> tuple[NDArray[np.float32], NDArr
     if where:
         vectors[where], present[where] = _stack(rows["vector"]), True
     return vectors, present
+
+
+def _placed(ctx: Context, tracks: list[Row], views: Views, masks: Masks) -> tuple[list[Row], Views, Masks]:
+    """The tracks that have every view without which the fusion knows nothing of them; says how many those are."""
+    required = views_required(ctx.config)
+    keep = np.logical_and.reduce([masks[name] for name in required], axis=0) & np.ones(len(tracks), np.bool_)
+    if keep.all():
+        return tracks, views, masks
+    what = f"fusion '{ctx.config.fusion.kind}' needs {' and '.join(required)}"
+    if not keep.any():
+        raise TooManyBadTracks(f"{what}, and not one of {len(tracks):,} tracks has them")
+    ctx.run.note(
+        f"{what}: {keep.sum():,} of {len(tracks):,} tracks ({keep.mean():.1%}) have them, the others are left out"
+    )
+    return (
+        [track for track, kept in zip(tracks, keep, strict=True) if kept],
+        {name: view[keep] for name, view in views.items()},
+        {name: mask[keep] for name, mask in masks.items()},
+    )
+
+
+def _condition(ctx: Context, tracks: list[Row]) -> list[str | None]:
+    """The first class of each track by the label that the model is given; empty where it is given none."""
+    wanted = condition_of(ctx.config.model)
+    if wanted is None:
+        return []
+    found = [dict(track["labels"]).get(wanted.label) or [None] for track in tracks]
+    if not any(classes[0] for classes in found):
+        known = sorted({name for track in tracks for name, _ in track["labels"]})
+        raise TrainingError(
+            f"model.condition.label: no track has the label '{wanted.label}', so the model cannot be given it",
+            hint=f"there are: {', '.join(known) or 'none'}",
+        )
+    if any(len(classes) > 1 for classes in found):
+        ctx.run.note(f"of tracks with several classes of '{wanted.label}' the model is given the first")
+    return [classes[0] for classes in found]
 
 
 def _labels(ctx: Context, tracks: list[Row]) -> list[str | None]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from ray_pipeline import experiment, schemas
+from ray_pipeline import experiment, model_files, schemas
 from ray_pipeline.experiment import Collection, Evaluation
 from ray_pipeline.models.contract import Latents
 from ray_pipeline.stages.blocks import Row
@@ -17,7 +18,7 @@ from ray_pipeline.stages.collection import read_collection
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.plan import make_plan, mended, prepare
 from ray_pipeline.stages.train import load_fitted, model_ids, read_latents
-from ray_pipeline.store import Lease, Table, digest
+from ray_pipeline.store import Lease, Store, Table, digest
 
 VERSION = 1
 
@@ -37,7 +38,8 @@ def evaluate(ctx: Context) -> int:
         for table, schema in ((clusters, schemas.CLUSTERS), (scores, schemas.SCORES)):
             mended(table, ctx)
             table.create(schema)
-        if not _stands(clusters, scores, collection):
+        told = all(_path(ctx.store, found).is_file() for found in ctx.run.experiments)
+        if not (told and _stands(clusters, scores, collection)):
             rows: list[Row] = []
             ctx.progress("evaluate", 0, len(ids))
             for seed, (name, found) in ids.items():
@@ -45,8 +47,21 @@ def evaluate(ctx: Context) -> int:
                 done += 1
                 ctx.progress("evaluate", done, len(ids))
             scores.replace(pa.Table.from_pylist(rows, schema=scores.schema()))
+        for found in ctx.run.experiments:
+            for note in read_clustering(ctx.store, found)["notes"]:
+                ctx.run.note(note)
         ctx.run.done["evaluate"] = done
         return done
+
+
+def read_clustering(store: Store, found: str) -> dict[str, Any]:
+    """What is kept of the experiment `found` beside its tables: `notes`, and `curve`, a row for each k that was tried."""
+    path = _path(store, found)
+    return model_files.read_json(path) if path.is_file() else {"notes": [], "curve": []}
+
+
+def _path(store: Store, found: str) -> Path:
+    return store.root / "experiments" / found / "clustering.json"
 
 
 def _stands(clusters: Table, scores: Table, collection: Collection) -> bool:
@@ -65,8 +80,8 @@ def _one(ctx: Context, collection: Collection, seed: int, name: str, found: str,
     """Evaluate one seed; its clusters are kept where a table is given."""
     fitted, latents = load_fitted(ctx, name), read_latents(ctx, name, collection)
     result = experiment.evaluate(collection, fitted, latents, ctx.config, seed)
-    for note in (*fitted.card["notes"], *result.notes):
-        ctx.run.note(note)
+    told = {"notes": [*fitted.card["notes"], *result.notes], "curve": result.curve}
+    model_files.write_folder(_path(ctx.store, found).parent, {}, {"clustering": told})
     if clusters is not None:
         clusters.replace(_cluster_rows(clusters, collection, latents, result, found, seed))
     return [score.as_row(found, seed) for score in result.scores]

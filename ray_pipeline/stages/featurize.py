@@ -1,4 +1,4 @@
-"""`tracks` → `features`: one decode and one set of spectra a track, for all features that are wanted.
+"""`tracks` → `features`: one decode a track and one set of spectra a sample rate, for all features that are wanted.
 
 Each feature is a dataset of its own, keyed like all tables, so that one more feature is filled block by block like the first,
 and changing one leaves the others alone. `export` shows them as one table.
@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from ray_pipeline import audio, schemas, shelf
 from ray_pipeline.audio import BadAudio, Clip
@@ -81,16 +83,25 @@ class ExtractFeatures:
         return [_keyed(row) | {"status": str(status), "error": error}]
 
     def _extract(self, row: Row) -> Row:
-        clip = decode_row(row, self.settings)
+        path = path_of(row)
+        clip = path if isinstance(path, BadAudio) else audio.decode(path, self.settings)
         if isinstance(clip, BadAudio):
             return self.failed(row, clip.status, clip.error)[0] | {"decoded_ratio": clip.decoded_ratio}
-        spectra = Spectra(clip.at(self.settings.sample_rate), self.settings.sample_rate)
-        arrays = {name: extract(spectra) for name, extract in self._extractors.items()}
+        arrays = self._arrays(clip)
         odd = [name for name, array in arrays.items() if not np.isfinite(array).all()]
         if odd:
             return self.failed(row, Status.NON_FINITE, f"{', '.join(odd)} came out as NaN or infinite")[0]
         seen = {"decoded_ratio": clip.decoded_ratio, "peak": clip.peak, "rms_db": clip.rms_db}
-        return _keyed(row) | {"status": str(Status.OK), "error": ""} | seen | arrays
+        # Arrow takes arrays of one axis; of two, a list of them.
+        columns = {name: list(array) if array.ndim > 1 else array for name, array in arrays.items()}
+        return _keyed(row) | {"status": str(Status.OK), "error": ""} | seen | columns
+
+    def _arrays(self, clip: Clip) -> dict[str, NDArray[Any]]:
+        """Every feature of `clip`, with one `Spectra` a sample rate."""
+        common = self.settings.sample_rate
+        rates = {name: common if one.rate == "common" else clip.sample_rate for name, one in self._extractors.items()}
+        spectra = {rate: Spectra(clip.at(rate), rate) for rate in set(rates.values())}
+        return {name: extract(spectra[rates[name]]) for name, extract in self._extractors.items()}
 
 
 def to_decode(track: Row) -> Row:
@@ -98,15 +109,15 @@ def to_decode(track: Row) -> Row:
     return {key: track[key] for key in ("track_id", "content_hash", "uri", "size", "mtime_ns")}
 
 
-def decode_row(row: Row, settings: Audio, **window: float) -> Clip | BadAudio:
-    """Decode the file of a tracks row, if it is still the file that was ingested."""
+def path_of(row: Row) -> str | BadAudio:
+    """Where the file of a tracks row lies, if it is still the file that was ingested."""
     path = to_path(row["uri"])
     seen = audio.look(path)
     if isinstance(seen, BadAudio):
         return seen
     if (seen.st_size, seen.st_mtime_ns) != (row["size"], row["mtime_ns"]):
         return BadAudio(Status.CHANGED, "the file was changed since it was ingested; ingest again")
-    return audio.decode(path, settings, **window)
+    return path
 
 
 def upstream_of_lyrics(ctx: Context, tracks: list[Row]) -> list[Row]:
@@ -124,15 +135,22 @@ def upstream_of_lyrics(ctx: Context, tracks: list[Row]) -> list[Row]:
 
 
 def _recipe(ctx: Context, name: str) -> dict[str, Any]:
-    version = shelf.part("feature", name).version
-    settings = ctx.config.audio.model_dump(mode="json")
-    return {"stage": "featurize", "version": VERSION, "feature": name, "feature_version": version, "audio": settings}
+    part = shelf.part("feature", name)
+    settings = ctx.config.audio.model_dump(mode="json", exclude={"sample_rate"} if part.rate == "native" else None)
+    return {
+        "stage": "featurize",
+        "version": VERSION,
+        "feature": name,
+        "feature_version": part.version,
+        "audio": settings,
+    }
 
 
 def _planned(ctx: Context, name: str, tracks: list[Row]) -> Plan:
     table = feature_table(ctx, name)
     mended(table, ctx)
-    table.create(schemas.feature(name, shelf.part("feature", name).shape), _recipe(ctx, name))
+    part = shelf.part("feature", name)
+    table.create(schemas.feature(name, part.shape, pa.from_numpy_dtype(part.dtype)), _recipe(ctx, name))
     plan = make_plan(tracks, table)
     prepare(plan, table)
     return plan

@@ -16,7 +16,8 @@ from typing import Any
 import pyarrow as pa
 
 from ray_pipeline import audio, schemas, shelf
-from ray_pipeline.audio import BadAudio, Header
+from ray_pipeline.audio import BadAudio, Header, ffmpeg
+from ray_pipeline.audio.ffmpeg import NEEDS_FFMPEG
 from ray_pipeline.errors import SourceError
 from ray_pipeline.schemas import Status
 from ray_pipeline.sources.base import Entry, to_path
@@ -26,6 +27,9 @@ from ray_pipeline.stages.plan import mended
 from ray_pipeline.store import Lease, Table, digest
 
 VERSION = 1
+
+Seen = tuple[int, int, str, str]
+"""What was seen of a file: its size, its time, its status and error."""
 
 
 def tracks_table(ctx: Context) -> Table:
@@ -59,6 +63,7 @@ def ingest(ctx: Context) -> int:
         run_job(Job("ingest", ProbeFiles(), [files], key="uri"), todo, ctx)
         tracks = _tracks(entries, stats, {row["uri"]: row for row in files.read().to_pylist()} if entries else {})
         _settle(tracks_table(ctx), tracks, ctx)
+        _hint(tracks, ctx)
         ctx.run.done["ingest"] = len(todo)
         ctx.count("tracks", Counter(row["status"] for row in tracks))
     return len(todo)
@@ -105,14 +110,19 @@ def _entries(ctx: Context) -> list[Entry]:
     return entries
 
 
-def _seen(files: Table) -> dict[str, tuple[int, int, str]]:
-    columns = ("uri", "size", "mtime_ns", "status")
+def _seen(files: Table) -> dict[str, Seen]:
+    columns = ("uri", "size", "mtime_ns", "status", "error")
     rows = files.read(columns).to_pylist()
-    return {row["uri"]: (row["size"], row["mtime_ns"], row["status"]) for row in rows}
+    return {row["uri"]: (row["size"], row["mtime_ns"], row["status"], row["error"]) for row in rows}
+
+
+def _again(status: str, error: str) -> bool:
+    """Whether a file that has not changed may fare better than it did."""
+    return status in schemas.RETRIED or (error == NEEDS_FFMPEG and ffmpeg.installed())
 
 
 def _to_open(
-    entries: list[Entry], stats: dict[str, os.stat_result | BadAudio], seen: dict[str, tuple[int, int, str]]
+    entries: list[Entry], stats: dict[str, os.stat_result | BadAudio], seen: dict[str, Seen]
 ) -> tuple[list[Row], list[str]]:
     """Files never opened in their present state, and the uris whose former state is out of date."""
     todo: dict[str, Row] = {}
@@ -122,10 +132,7 @@ def _to_open(
         if not isinstance(found, os.stat_result) or entry.uri in todo:
             continue
         before = seen.get(entry.uri)
-        if (
-            before == (found.st_size, found.st_mtime_ns, before[2] if before else "")
-            and before[2] not in schemas.RETRIED
-        ):
+        if before and before[:2] == (found.st_size, found.st_mtime_ns) and not _again(*before[2:]):
             continue
         if before:
             stale.append(entry.uri)
@@ -142,6 +149,9 @@ def _probe(row: Row) -> Row:
     path = to_path(row["uri"])
     out = _sighting(row)
     header = audio.probe(path)
+    if isinstance(header, BadAudio) and header.error == NEEDS_FFMPEG:
+        # Left without a hash, so that what it becomes once FFmpeg is there is new to every table.
+        return out | {"status": str(header.status), "error": header.error}
     try:
         with open(path, "rb") as file:  # noqa: PTH123 — the path may hold undecodable bytes
             out["content_hash"] = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
@@ -214,6 +224,14 @@ def _track(entry: Entry, found: os.stat_result | BadAudio | None, seen: Row | No
         labels["genre"] = [from_file["genre"]]
     row["labels"] = sorted(labels.items())
     return row
+
+
+def _hint(tracks: list[Row], ctx: Context) -> None:
+    """Say once, not once a track, what would let more of them in."""
+    n = sum(track["error"] == NEEDS_FFMPEG for track in tracks)
+    if n:
+        install = "pip install 'ray_pipeline[ffmpeg]'"
+        ctx.run.note(f"{n:,} of {len(tracks):,} tracks are m4a, wma and the like: `{install}`, then run this again")
 
 
 def _settle(table: Table, tracks: list[Row], ctx: Context) -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ray_pipeline import model_files
+from ray_pipeline.clusterers.choice import NO_STRUCTURE
 from ray_pipeline.errors import StoreError
 from ray_pipeline.report.data import ReportData, Verdict
 from ray_pipeline.report.html import write
 from ray_pipeline.schemas import BAD
 from ray_pipeline.stages.blocks import Row
 from ray_pipeline.stages.context import Context
+from ray_pipeline.stages.evaluate import read_clustering
 from ray_pipeline.store import Run, Store
 
 MOST_BAD = 200
@@ -63,7 +65,8 @@ def _data(store: Store, run: Run) -> ReportData:
         losses=card.get("history", []),
         kl_per_dim=card.get("kl_per_dim") or None,
         notes=run.notes,
-        verdicts=_verdicts(scores, run.experiments[0]),
+        curves=[read_clustering(store, found)["curve"] for found in run.experiments],
+        verdicts=[*_verdicts(scores, run.experiments[0]), *_no_structure(store, run.experiments[0])],
         seed=run.config["seed"],
     )
 
@@ -126,3 +129,9 @@ def _verdicts(scores: list[Row], experiment: str) -> list[Verdict]:
         for row in scores
         if row["metric"] == "collapsed" and row["experiment_id"] == experiment
     ]
+
+
+def _no_structure(store: Store, experiment: str) -> list[Verdict]:
+    notes = read_clustering(store, experiment)["notes"]
+    reasons = [note.partition(": ")[2] for note in notes if note.startswith(NO_STRUCTURE)]
+    return [Verdict(NO_STRUCTURE, True, reason) for reason in reasons]

@@ -11,6 +11,8 @@ from ray_pipeline.fusion import FUSIONS, FusionPart, check_needs
 from ray_pipeline.fusion.base import Masks, Views
 
 KINDS = sorted(FUSIONS)
+# Their columns are mixtures, fewer than the views' own.
+REDUCED = ["pca", "weighted"]
 DIMS = {"mfcc": 20, "mfcc_stats": 140, "lyrics": 384}
 
 
@@ -44,7 +46,7 @@ def test_params_name_their_part(kind: str) -> None:
 @pytest.mark.parametrize("n", [2, 40])
 @pytest.mark.parametrize("kind", KINDS)
 def test_output_is_finite_float32_with_a_mask_that_fits(kind: str, n: int) -> None:
-    _, out, seen = fitted(kind, *tracks(n, share=0.5))
+    _, out, seen = fitted(kind, *tracks(n, share=1 if kind == "lyrics" else 0.5))
     assert out and set(out) == set(seen)
     for name, x in out.items():
         assert x.dtype == np.float32 and len(x) == n and np.isfinite(x).all()
@@ -84,15 +86,16 @@ def test_one_track_is_transformed_as_among_many(kind: str) -> None:
 def test_constant_columns_are_dropped_with_a_note(kind: str) -> None:
     views, masks = tracks()
     whole = sum(x.shape[1] for x in fitted(kind, views, masks)[1].values())
-    for name in ("mfcc", "mfcc_stats"):
-        views[name][:, 3] = 0.1
+    for x in views.values():
+        x[:, 3] = 0.1
     fusion, out, _ = fitted(kind, views, masks)
     lost = whole - sum(x.shape[1] for x in out.values())
-    assert lost == len(fusion.notes) >= 1
-    assert all("never vary" in note and note.endswith(": 3") for note in fusion.notes)
+    dropped = [note for note in fusion.notes if "never vary" in note]
+    assert dropped and all(note.endswith(": 3") for note in dropped)
+    assert lost == (len(dropped) if kind not in REDUCED else 1)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "lyrics"])
 @pytest.mark.parametrize("absent", [True, False])
 def test_no_lyrics_at_all_leaves_the_text_out(kind: str, absent: bool) -> None:
     views, masks = tracks(share=0)
@@ -101,7 +104,7 @@ def test_no_lyrics_at_all_leaves_the_text_out(kind: str, absent: bool) -> None:
     fusion, out, seen = fitted(kind, views, masks)
     assert "lyrics" not in out and all(present.all() for present in seen.values())
     assert sum(x.shape[1] for x in out.values()) in {20, 140, 160}
-    if kind == "concat":
+    if kind in {"concat", *REDUCED}:
         assert any("'lyrics'" in note and "left out" in note for note in fusion.notes)
 
 
@@ -116,8 +119,8 @@ def test_identical_tracks_are_refused_with_a_reason(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_nan_in_a_present_row_is_refused(kind: str) -> None:
     views, masks = tracks()
-    for name in ("mfcc", "mfcc_stats"):
-        views[name][5, 2] = np.nan
+    for x in views.values():
+        x[5, 2] = np.nan
     with pytest.raises(TrainingError, match="NaN or infinity in 1 tracks"):
         make(kind).fit(views, masks)
 
@@ -163,3 +166,63 @@ def test_a_view_that_no_feature_gives_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match=r"fusion\.view: 'mfcc_stats' is not among features: \[mfcc\]"):
         check_needs(fusion.params, fusion.needs, ["mfcc"])
     check_needs(make("concat").params, make("concat").needs, ["mfcc"])
+
+
+def test_a_track_without_words_has_no_place_among_lyrics() -> None:
+    fusion, out, seen = fitted("lyrics", *tracks())
+    assert fusion.required == ("lyrics",)
+    assert out["fused"].shape == (40, 384) and seen["fused"].sum() == 12
+    with pytest.raises(TrainingError, match="nothing varies over 0 tracks"):
+        make("lyrics").fit(*tracks(share=0))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "lyrics"])
+def test_others_place_every_track(kind: str) -> None:
+    assert make(kind).required == ()
+
+
+@pytest.mark.parametrize("kind", REDUCED)
+def test_components_lie_side_by_side_largest_first_and_have_one_sign(kind: str) -> None:
+    views, masks = tracks()
+    fusion, out, _ = fitted(kind, views, masks)
+    covariance = np.cov(out["fused"].astype(np.float64).T)
+    spread = np.diag(covariance)
+    assert (np.diff(spread) <= 1e-6 * spread[0]).all()
+    np.testing.assert_allclose(covariance - np.diag(spread), 0, atol=1e-5 * spread[0])
+    components = fusion.state()["pca.components"]
+    assert (np.take_along_axis(components, np.abs(components).argmax(axis=1)[:, None], axis=1) > 0).all()
+
+
+@pytest.mark.parametrize("kind", REDUCED)
+def test_a_gap_filled_with_the_mean_is_told(kind: str) -> None:
+    views, masks = tracks()
+    fusion, _, seen = fitted(kind, views, masks)
+    assert seen["fused"].all()
+    assert [note for note in fusion.notes if "28 of 40 tracks lack it and were given its mean" in note]
+    assert not fitted(kind, *tracks(share=1))[0].notes
+
+
+@pytest.mark.parametrize("kind", REDUCED)
+@pytest.mark.parametrize(("n", "share", "most"), [(100, 1, 64), (30, 1, 29), (100, 0, 20)])
+def test_no_more_components_than_asked_for_or_than_tracks_and_rank_give(
+    kind: str, n: int, share: float, most: int
+) -> None:
+    assert fitted(kind, *tracks(n, share=share))[1]["fused"].shape == (n, most)
+
+
+def test_pca_keeps_the_share_of_the_variance_that_it_is_asked_for() -> None:
+    views, masks = tracks(100, share=1)
+    whole = fitted("concat", views, masks)[1]["fused"].var(axis=0).sum()
+    for share in (0.5, 0.9):
+        kept = fitted("pca", views, masks, variance=share, n_components=404)[1]["fused"].var(axis=0)
+        assert kept.sum() >= share * whole > kept[:-1].sum()
+
+
+def test_weights_are_what_each_view_has_in_the_distances() -> None:
+    views, masks = tracks(100, share=1)
+    both = fitted("weighted", views, masks, n_components=404)[1]["fused"].var(axis=0).sum()
+    assert both == pytest.approx((0.6**2 + 0.4**2) * 20, rel=1e-3)
+    audio = fitted("weighted", views, masks, n_components=404, text_weight=1e-6)[1]["fused"].var(axis=0).sum()
+    assert audio == pytest.approx(0.6**2 * 20, rel=1e-3)
+    plain = fitted("weighted", views, masks, n_components=404, balance=False)[1]["fused"].var(axis=0).sum()
+    assert plain == pytest.approx(0.6**2 * 20 + 0.4**2 * 384, rel=1e-3)

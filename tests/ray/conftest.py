@@ -1,48 +1,54 @@
-"""A small folder of music, and a way to run stages on it again and again over the same store."""
+"""A small folder of music, run once, and put back as it was then for each test."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from small_job import Run, runs_in
 from sounds import write
 
-Run = Callable[..., Any]
 
-
-@pytest.fixture
-def music(tmp_path: Path) -> Path:
-    """Six WAV files of 2 s, `a.wav` to `f.wav`, no two alike."""
+@pytest.fixture(scope="session")
+def _finished(ray_session: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """Six WAV files of 2 s, no two alike, the store of a whole run over them, and a copy of both."""
+    folder = tmp_path_factory.mktemp("finished")
     for name in "abcdef":
-        write(tmp_path / "music" / f"{name}.wav")
-    return tmp_path / "music"
+        write(folder / "music" / f"{name}.wav")
+    first = runs_in(folder)()
+    shutil.copytree(folder, folder.with_name("kept"))
+    return folder, first
 
 
 @pytest.fixture
-def run(ray_session: Any, context: Callable[..., Any], music: Path) -> Run:
-    """`run("featurize", features=[…])`: run a command over `music` and give its context back."""
-    from ray_pipeline.stages import pipeline
-
-    def go(command: str = "run", **sections: Any) -> Any:
-        ctx = context(command, **({"source": {"kind": "folder", "root": str(music)}} | sections))
-        pipeline.run(ctx, command)
-        return ctx
-
-    return go
+def folder(_finished: tuple[Path, Any]) -> Path:
+    """Holds ``music`` and the ``store`` of a run over it, as they were when that run ended, times of files and all."""
+    folder, _ = _finished
+    shutil.rmtree(folder)
+    shutil.copytree(folder.with_name("kept"), folder)
+    return folder
 
 
-def rows(ctx: Any, name: str) -> list[dict[str, Any]]:
-    """Rows of table `name` as the run of `ctx` left it, by track_id where they have one."""
-    from ray_pipeline.store.export import read_run
-
-    table = read_run(ctx.store, ctx.run, name)
-    assert table is not None, f"the run made no table {name}"
-    found: list[dict[str, Any]] = table.to_pylist()
-    return sorted(found, key=lambda row: str(row.get("track_id")))
+@pytest.fixture
+def music(folder: Path) -> Path:
+    return folder / "music"
 
 
-def versions(ctx: Any) -> dict[str, int]:
-    """Every dataset of the store with its version."""
-    return {ctx.store.address(table): table.version() for table in ctx.store.datasets()}
+@pytest.fixture
+def first(folder: Path, _finished: tuple[Path, Any]) -> Any:
+    """Context of the run that made the store."""
+    return _finished[1]
+
+
+@pytest.fixture
+def run(folder: Path) -> Run:
+    """A later run over the same store."""
+    return runs_in(folder)
+
+
+@pytest.fixture
+def fresh(ray_session: Any, tmp_path: Path) -> Run:
+    """Runs over ``music`` of `tmp_path` and a store of its own."""
+    return runs_in(tmp_path)

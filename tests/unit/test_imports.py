@@ -26,7 +26,13 @@ def heavy_after(code: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "module",
-    ["ray_pipeline", "ray_pipeline.config", "ray_pipeline.cli.main", "ray_pipeline.store", "ray_pipeline.stages.pipeline"],
+    [
+        "ray_pipeline",
+        "ray_pipeline.config",
+        "ray_pipeline.cli.main",
+        "ray_pipeline.store",
+        "ray_pipeline.stages.pipeline",
+    ],
 )
 def test_module_loads_nothing_heavy(module: str) -> None:
     assert heavy_after(f"import {module}") == []

@@ -39,7 +39,9 @@ def test_second_is_told_who_holds_it(tmp_path: Path) -> None:
 def test_another_process_is_told_too(tmp_path: Path) -> None:
     code = "import sys; from pathlib import Path; from ray_pipeline.store import Lease\nwith Lease(Path(sys.argv[1]), 'f'): 0"
     with Lease(tmp_path, "f"):
-        second = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+        second = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
+        )
     assert f"LeaseHeld: f: being written by process {os.getpid()} on" in second.stderr
 
 

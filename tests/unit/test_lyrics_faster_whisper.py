@@ -84,7 +84,7 @@ def test_a_full_device_halves_the_batch_until_one_window_is_too_much(
         return [Heard(str(index), "en", 0.0, 0.0, 0.0) for index in range(len(windows))]
 
     silence = [np.zeros(16, dtype=np.float32)] * 5
-    monkeypatch.setattr(whisper, "_batch", BATCH["cuda"])
+    monkeypatch.setattr(whisper, "batch", BATCH["cuda"])
     monkeypatch.setattr(whisper, "_hear", lambda windows: hear(windows, room=2))
     assert len(whisper.transcribe(silence)) == 5
     assert sizes == [5, 2, 2, 1]

@@ -150,7 +150,9 @@ def test_rows_come_in_the_order_of_the_tracks(table: Table) -> None:
     assert rows_of(table, asked)["track_id"].to_pylist() == ["c", "a"]
 
 
-def test_damaged_rows_are_dropped_told_and_made_again(table: Table, tmp_path: Path, context: Callable[..., Any]) -> None:
+def test_damaged_rows_are_dropped_told_and_made_again(
+    table: Table, tmp_path: Path, context: Callable[..., Any]
+) -> None:
     tracks = [track("a", "1"), track("b", "2")]
     settle(table, tracks)
     next((Path(table.uri) / "data").iterdir()).write_bytes(b"")

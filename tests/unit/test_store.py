@@ -162,9 +162,7 @@ def test_lost_checksum_is_damage(store: Store, table: Table) -> None:
 
 
 @pytest.mark.parametrize("damage", [_flip, lambda path: os.truncate(path, 20)], ids=["flipped", "cut short"])
-def test_unreadable_version_is_told_and_set_aside(
-    store: Store, table: Table, damage: Callable[[Path], object]
-) -> None:
+def test_unreadable_version_is_told_and_set_aside(store: Store, table: Table, damage: Callable[[Path], object]) -> None:
     damage(_manifests(table)[0])
     with pytest.raises(Damaged, match="cannot be read"):
         table.read()
@@ -226,7 +224,9 @@ def test_export_joins_features_by_key_not_by_position(store: Store, tmp_path: Pa
         columns = {"track_id": list(order), "content_hash": list(order), name: [[float(ord(c))] for c in order]}
         made[name].append(pa.table({key: columns[key] for key in schema.names}, schema=schema))
     # A row of one feature that the other does not have yet, and one of a track that is no more.
-    made["mfcc"].append(pa.table({"track_id": ["z"], "content_hash": ["z"], "mfcc": [[0.0]]}, schema=made["mfcc"].schema()))
+    made["mfcc"].append(
+        pa.table({"track_id": ["z"], "content_hash": ["z"], "mfcc": [[0.0]]}, schema=made["mfcc"].schema())
+    )
     made["chroma"].delete_keys("track_id", ["b"])
     _exported(store, {"tracks": [made["tracks"]], "features": [made["mfcc"], made["chroma"]]}, tmp_path / "out")
     found = duckdb.sql(f"SELECT track_id, mfcc[1], chroma[1] FROM '{tmp_path}/out/features.parquet'").fetchall()

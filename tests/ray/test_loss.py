@@ -1,0 +1,169 @@
+"""What goes wrong in a worker costs the blocks in flight and no more; a poison track costs only itself."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from outcome import rows
+from small_job import settings
+from sounds import write
+
+from ray_pipeline import schemas
+from ray_pipeline.config import check
+from ray_pipeline.errors import WeightsError
+from ray_pipeline.schemas import Status
+from ray_pipeline.stages.blocks import Job, Row, run_job
+from ray_pipeline.stages.context import Context
+from ray_pipeline.stages.featurize import featurize
+from ray_pipeline.stages.ingest import ingest
+from ray_pipeline.store import Table
+
+pytestmark = pytest.mark.ray
+
+
+class Echo:
+    """A row for each row; one whose id names a mishap meets with it."""
+
+    def load(self) -> None:
+        return None
+
+    def process(self, rows: list[Row], begin: Callable[[str], None]) -> list[Row]:
+        out = []
+        for row in rows:
+            begin(row["track_id"])
+            mishap = getattr(self, row["track_id"], None)
+            if mishap:
+                mishap()
+            out.append(row | {"status": "ok", "error": "", "value": [1.0]})
+        return out
+
+    def failed(self, row: Row, status: Status, error: str) -> list[Row]:
+        return [row | {"status": str(status), "error": error}]
+
+    def segfault(self) -> None:
+        ctypes.string_at(0)
+
+    def hang(self) -> None:
+        while True:
+            time.sleep(1)
+
+    def swallow(self) -> None:
+        kept = []
+        while True:
+            kept.append(bytearray(b"x") * 2**24)
+            time.sleep(0.01)
+
+
+class NoWeights(Echo):
+    def load(self) -> None:
+        raise WeightsError("no weights for 'x'", hint="get some")
+
+
+class Raises(Echo):
+    def process(self, rows: list[Row], begin: Callable[[str], None]) -> list[Row]:
+        raise ZeroDivisionError("a bug in a part")
+
+
+def echo(ctx: Context, work: Echo, ids: list[str]) -> tuple[Table, dict[str, int]]:
+    table = ctx.table("features", "echo")
+    table.create(schemas.feature("value", (1,)))
+    counted = run_job(Job("echo", work, [table]), [{"track_id": i, "content_hash": i} for i in ids], ctx)
+    return table, dict(counted)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _sent_whole(ray_session: Any) -> None:
+    """Workers do not find this file by its name."""
+    ray_session.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.fixture
+def ctx(ray_session: Any, tmp_path: Path) -> Context:
+    limits = {"num_cpus": 2, "block_size": 6, "track_timeout_s": 4, "track_memory_mb": 300}
+    return Context.of(check(settings(tmp_path, resources=limits)), "test")
+
+
+def test_poison_tracks_cost_only_themselves(ctx: Context) -> None:
+    poison = {"segfault": "worker_crash", "hang": "timeout", "swallow": "out_of_memory"}
+    good = [f"track{i}" for i in range(15)]
+    table, counted = echo(ctx, Echo(), sorted([*good, *poison]))
+    became = {row["track_id"]: row["status"] for row in table.read().to_pylist()}
+    assert became == poison | dict.fromkeys(good, "ok")
+    assert table.count() == 18
+    assert counted == {"ok": 15, "worker_crash": 1, "timeout": 1, "out_of_memory": 1}
+    assert not list(ctx.store.root.glob("scratch/*"))
+
+
+def test_worker_that_cannot_load_says_why(ctx: Context) -> None:
+    with pytest.raises(WeightsError, match="no weights for 'x'") as told:
+        echo(ctx, NoWeights(), ["a", "b"])
+    assert told.value.hint == "get some"
+    assert told.value.exit_code == 2
+
+
+def test_bug_in_a_part_ends_in_rows_and_in_the_log(ctx: Context) -> None:
+    table, counted = echo(ctx, Raises(), ["a", "b"])
+    assert counted == {"worker_crash": 2}
+    assert {row["error"] for row in table.read().to_pylist()} == {
+        "its worker process died, or raised what logs/ray_data.log tells"
+    }
+
+
+def test_interrupt_keeps_what_was_finished(ctx: Context) -> None:
+    def interrupt(stage: str, done: int, total: int) -> None:
+        if done >= 12:
+            raise KeyboardInterrupt
+
+    ctx.progress = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        echo(ctx, Echo(), [f"{i:03d}" for i in range(60)])
+    table = ctx.table("features", "echo")
+    assert 12 <= table.count() < 60
+    assert table.damage() == []
+
+
+def _featurized(folder: Path, progress: Callable[[str, int, int], None] | None = None) -> Context:
+    """The context of a featurize over `folder`/music, in blocks of two tracks."""
+    ctx = Context.of(check(settings(folder, resources={"num_cpus": 2, "block_size": 2})), "featurize")
+    ingest(ctx)
+    if progress:
+        ctx.progress = progress
+    featurize(ctx)
+    return ctx
+
+
+def test_killed_worker_changes_no_row(ray_session: Any, tmp_path: Path) -> None:
+    for i in range(24):
+        write(tmp_path / "one/music" / f"{'x' * (i + 1)}.wav")
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two/music").symlink_to(tmp_path / "one/music")
+    killed: list[int] = []
+
+    def kill_one(stage: str, done: int, total: int) -> None:
+        if done >= 4 and not killed:
+            in_flight = sorted((tmp_path / "two/store/scratch").glob("*-featurize/blocks/*"))
+            killed.append(int(in_flight[0].name.split("-")[0]))
+            os.kill(killed[0], signal.SIGKILL)
+
+    clean, hurt = _featurized(tmp_path / "one"), _featurized(tmp_path / "two", kill_one)
+    assert killed
+    found = rows(hurt, "features")
+    assert [row["status"] for row in found] == ["ok"] * 24
+    assert found == rows(clean, "features")
+    _wait_for_cpus(ray_session)
+
+
+def _wait_for_cpus(ray: Any) -> None:
+    """The pool's CPUs come back a moment after it ends."""
+    until = time.monotonic() + 30
+    while ray.available_resources().get("CPU") != 2.0:
+        assert time.monotonic() < until, f"CPUs are still held: {ray.available_resources()}"
+        time.sleep(0.1)

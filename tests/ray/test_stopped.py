@@ -1,0 +1,116 @@
+"""The command killed or interrupted half-way: what was committed stays, its Ray ends, the same command does the rest."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from outcome import done
+from small_job import config_file, finish, runs_in, start
+from sounds import tone, write
+
+from ray_pipeline.store import Table, latest_run, open_store
+from ray_pipeline.store.verify import verify
+
+pytestmark = pytest.mark.ray
+
+N = 240
+WORKER = {"resources": {"num_cpus": 1, "block_size": 2}}
+MARK = "RAY_PIPELINE_TEST_MARK"
+
+
+@pytest.fixture
+def ingested(ray_session: Any, tmp_path: Path) -> Path:
+    """A folder with `N` ingested tracks of 1.1 s."""
+    for i in range(N):
+        write(tmp_path / f"music/{i:03d}.wav", tone(1.1, 8000, hz=200 + i, seed=i), 8000)
+    assert done(runs_in(tmp_path)("ingest")) == {"ingest": N}
+    return tmp_path
+
+
+@pytest.fixture
+def mark() -> Iterator[str]:
+    """A word in the environment of all that a test starts, by which its processes are known; none is left behind."""
+    word = uuid.uuid4().hex
+    yield word
+    for pid in marked(word):
+        os.kill(pid, signal.SIGKILL)
+
+
+def marked(word: str) -> list[int]:
+    """Processes that were started with `word` in their environment, less those that are dead and not yet buried."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"{MARK}={word}".encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def wait_until_gone(word: str, seconds: float = 90) -> None:
+    until = time.monotonic() + seconds
+    while left := marked(word):
+        assert time.monotonic() < until, [Path(f"/proc/{pid}/cmdline").read_bytes()[:200] for pid in left]
+        time.sleep(0.2)
+
+
+def featurize_until_a_third(folder: Path, word: str) -> tuple[subprocess.Popen[str], Table]:
+    """`ray-pipeline featurize`, running, when a third of its rows are committed and more are to come."""
+    job = start("featurize", config_file(folder, **WORKER), env=os.environ | {MARK: word})
+    until = time.monotonic() + 200
+    while time.monotonic() < until:
+        for path in folder.glob("store/features/*.lance"):
+            table = Table(str(path))
+            if table.exists() and table.count() >= N // 3:
+                return job, table
+        assert job.poll() is None, job.communicate()[0]
+        time.sleep(0.05)
+    raise AssertionError("no row was committed in 200 s")
+
+
+def check_the_rest(folder: Path, table: Table) -> None:
+    """What is committed is whole; the same command does what is left, and that alone."""
+    kept = table.count()
+    assert N // 3 <= kept < N
+    assert len(set(table.read()["track_id"].to_pylist())) == kept
+    code, said = finish("featurize", config_file(folder, **WORKER))
+    assert code == 0, said
+    assert latest_run(open_store(folder / "store")).done == {"featurize": N - kept}
+    ids = table.read()["track_id"].to_pylist()
+    assert (len(ids), len(set(ids))) == (N, N)
+    assert verify(open_store(folder / "store")) == []
+
+
+def test_killed_driver_loses_only_what_was_in_flight(ingested: Path, mark: str) -> None:
+    job, table = featurize_until_a_third(ingested, mark)
+    job.kill()
+    job.wait()
+    wait_until_gone(mark)
+    check_the_rest(ingested, table)
+
+
+def test_ctrl_c_keeps_what_was_finished_and_says_how_to_go_on(ingested: Path, mark: str) -> None:
+    job, table = featurize_until_a_third(ingested, mark)
+    os.killpg(job.pid, signal.SIGINT)
+    said, _ = job.communicate(timeout=120)
+    assert job.returncode == 130, said
+    assert "interrupted; what was finished is kept. To go on: ray-pipeline featurize" in said
+    assert "Traceback" not in said
+    wait_until_gone(mark)
+    check_the_rest(ingested, table)
+
+
+def test_nothing_to_do_starts_no_ray(music: Path, folder: Path) -> None:
+    code, said = finish("run", config_file(folder), seconds=60)
+    assert code == 0, said
+    assert "nothing was left to do" in said
+    assert "starting Ray" not in said
