@@ -42,3 +42,8 @@ def read_clips(data: Path) -> list[Clip]:
             Clip(row["clip_id"], data / "clips" / row["path"], row["title"], row["language"], row["collection"])
             for row in csv.DictReader(file)
         ]
+
+
+def fma_clips(data: Path) -> list[Clip]:
+    """The FMA clips of `data`; FMA says of all ten that their language is English, instrumentals among them."""
+    return [Clip(path.stem, path, "", "en", "fma") for path in sorted((data / "fma/fma_small").glob("*/*.mp3"))]

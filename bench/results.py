@@ -144,8 +144,8 @@ def _intro(options: argparse.Namespace) -> list[str]:
     return [
         "# Every backend, fusion and model on real songs",
         "",
-        f"Made by `python bench/results.py`, {options.seeds} seeds each: mean ± standard deviation over seeds, in brackets what",
-        "chance or structureless data scores, and the largest p. `silhouette_input` is that of the same clusters in the",
+        f"Made by `python bench/results.py`, {options.seeds} seeds each: mean ± standard deviation over seeds, in brackets",
+        "what chance or structureless data scores, and the largest p. `silhouette_input` is that of the same clusters in the",
         "standardised audio features; `ami_missing` compares clusters with 'has lyrics' and should be near 0.",
     ]
 

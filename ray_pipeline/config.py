@@ -91,7 +91,7 @@ class Resources(Section):
 class Config(Section):
     """Everything a run is told."""
 
-    store: str = "./out"
+    store: str = Field("./out", validate_default=True)
     seed: int = Field(0, ge=0, lt=2**31)
     source: SerializeAsAny[Params]
     audio: Audio = Audio()

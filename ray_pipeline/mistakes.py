@@ -21,13 +21,12 @@ def explain(
     model: type[BaseModel],
     skip: set[str] | None = None,
 ) -> list[str]:
-    """A line for each of pydantic's complaints about `model`, which stands at `at`; sections in `skip` left out."""
-    out = []
+    """A line for each key of `model`, which stands at `at`, that pydantic complains of; sections in `skip` left out."""
+    told: dict[tuple[str | int, ...], list[str]] = {}
     for item in error.errors():
-        loc = tuple(item["loc"])
+        loc = tuple(step for step in item["loc"] if not _is_type_step(step))
         if skip and loc and loc[0] in skip:
             continue
-        loc = tuple(step for step in loc if not _is_type_step(step))
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             message = f"unknown key{shelf.suggest(str(loc[-1]), _fields_at(model, loc[:-1]))}"
@@ -35,8 +34,9 @@ def explain(
             message = f"{_NEEDED[item['type']]}, not {shown(item['input'])}"
         elif "input" in item and not isinstance(item["input"], dict | list) and item["type"] != "missing":
             message = f"{message[0].lower()}{message[1:]}, not {shown(item['input'])}"
-        out.append(f"{lines.where((*at, *loc))}: {dotted((*at, *loc))}: {message}")
-    return out
+        told.setdefault((*at, *loc), []).append(message)
+    # Where several types are taken, each has its complaint.
+    return [f"{lines.where(key)}: {dotted(key)}: {'; or '.join(messages)}" for key, messages in told.items()]
 
 
 def misread(raw: Mapping[str, Any], read: BaseModel, at: tuple[str | int, ...], lines: Lines) -> list[str]:

@@ -31,6 +31,15 @@ def fma_clips(data_dir: Path) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
+def whisper_tiny_en(data_dir: Path) -> Path:
+    """Whisper tiny.en as OpenAI's checkpoint, beside the data's folder."""
+    path = data_dir.parent / "models/whisper/tiny.en.pt"
+    if not path.is_file():
+        pytest.skip(f"no weights at {path}")
+    return path
+
+
+@pytest.fixture(scope="session")
 def ray_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """One Ray with 2 CPUs for the whole test run, started the way a run starts its own."""
     from ray_pipeline.stages import session

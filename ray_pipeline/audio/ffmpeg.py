@@ -35,8 +35,8 @@ DEMUXERS: dict[str, tuple[int, tuple[bytes, ...]]] = {
     "tta": (0, (b"TTA1",)),
     "wv": (0, (b"wvpk",)),
 }
-# These have no header of their own: how long they are is a guess from the first frames' bit rate.
-GUESSED_LENGTH = frozenset({"aac", "ac3"})
+# These say nowhere how long they are. FFmpeg guesses it from the first frames, and takes a quiet start for an hour.
+UNTOLD_LENGTH = frozenset({"aac", "ac3"})
 SLACK_S = 0.1  # containers count the frames that fill the codec's first and last block, or round to 10 ms
 PREROLL_S = 0.25  # decoded before what is wanted: a frame is built on those before it
 # numpy's kind of FFmpeg's sample formats → what full scale is
@@ -100,8 +100,13 @@ class FFmpegSound:
             self.container.seek(self._pts(earliest), stream=self.stream)
         self.at_start = False
         for packet in self.container.demux(self.stream):
-            if not packet.size or self._place(packet.pts, earliest) >= (earliest or -(2**63)):
+            # The last packet is empty: it asks the decoder for what it still holds.
+            if not packet.size or not earliest or self._end(packet, earliest) > earliest:
                 yield packet
+
+    def _end(self, packet: Any, otherwise: int) -> int:
+        """The frame after a packet's last; one more than `otherwise` where it does not say."""
+        return otherwise + 1 if packet.pts is None else self._place(packet.pts + max(packet.duration or 0, 1), 0)
 
     def _pts(self, place: int) -> int:
         return (self.stream.start_time or 0) + int(place / self.header.sample_rate / self.stream.time_base)
@@ -149,17 +154,32 @@ def open_sound(fd: int, demuxer: str, stack: ExitStack) -> FFmpegSound | BadAudi
     header = sensible(_header(container, stream, demuxer), os.fstat(fd).st_size)
     if isinstance(header, BadAudio):
         return header
-    slack = header.frames if demuxer in GUESSED_LENGTH else int(SLACK_S * header.sample_rate)
-    return FFmpegSound(container, stream, header, slack)
+    return FFmpegSound(container, stream, header, int(SLACK_S * header.sample_rate))
 
 
 def _header(container: Any, stream: Any, demuxer: str) -> Header:
     import av
 
     context = stream.codec_context
-    if stream.duration is not None:
+    if demuxer in UNTOLD_LENGTH:
+        seconds = _counted(container, stream)
+    elif stream.duration is not None:
         seconds = float(stream.duration * stream.time_base)
     else:
         seconds = (container.duration or 0) / av.time_base
     frames = max(0, round(seconds * context.sample_rate))
     return Header(f"{demuxer}/{context.name}", context.sample_rate, context.layout.nb_channels, frames)
+
+
+def _counted(container: Any, stream: Any) -> float:
+    """The seconds that all packets take together; none is decoded."""
+    import av
+
+    ticks = 0
+    try:
+        for packet in container.demux(stream):
+            ticks += packet.duration or 0
+    except av.error.FFmpegError:
+        pass  # what can be read ends here
+    container.seek(0)
+    return float(ticks * stream.time_base)

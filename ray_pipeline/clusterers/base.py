@@ -26,7 +26,7 @@ NOISE = -1
 class Clustering:
     """labels int32 [n_tracks], -1 = noise; centres float32 [k, dim], row i the mean of the members of cluster i.
 
-    `curve` has one row a k where k was found automatically, see `choice.Tried`.
+    `curve` has one row a k where k was found automatically: the fields of `choice.Tried`, and `chosen`.
     """
 
     labels: NDArray[np.int32]

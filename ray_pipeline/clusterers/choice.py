@@ -51,7 +51,6 @@ class Tried:
     lift: float
     p: float
     stability: float
-    chosen: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,6 +178,6 @@ def _why_none(tried: list[Tried]) -> str:
 
 def _chosen_notes(k: int, ks: list[int], n: int, n_sampled: int) -> list[str]:
     sampled = f", on {n_sampled:,} tracks drawn at random" if n_sampled < n else ""
-    chosen = f"n_clusters auto: {k} chosen of {ks[0]} to {ks[-1]}{sampled}"
+    chosen = f"n_clusters auto: {k} chosen of {ks[0]} to {ks[-1]}{sampled}; the scores' nulls repeat the search"
     at_end = f"{k} clusters are the most that were tried: a longer clusterer.k_range may find more"
     return [chosen, at_end] if k == ks[-1] and len(ks) > 1 else [chosen]

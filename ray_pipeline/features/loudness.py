@@ -37,7 +37,8 @@ def k_weighting(sample_rate: int) -> NDArray[np.float64]:
     The standard tables them at 48 kHz; these are the analog filters behind, by the bilinear transform (Brecht De Man,
     "Evaluation of implementations of the EBU R128 loudness measurement", 2018).
     """
-    k, q = np.tan(np.pi * 1681.974450955533 / sample_rate), 0.7071752369554196
+    # Below 3.4 kHz nothing is left to raise: the shelf then begins where the spectrum ends.
+    k, q = np.tan(np.pi * min(1681.974450955533 / sample_rate, 0.49)), 0.7071752369554196
     high = 10 ** (3.999843853973347 / 20)
     band = high**0.4996667741545416
     shelf = [high + band * k / q + k * k, 2 * (k * k - high), high - band * k / q + k * k]

@@ -85,7 +85,8 @@ def _start(ray: Any, ctx: Context) -> None:
             ) from None
         return
     ctx.say("starting Ray on this machine")
-    ray.init(num_cpus=_cpus(ctx), include_dashboard=False, **common)
+    # Without "local" Ray would look for one that runs here already, and then refuse to be told of CPUs.
+    ray.init(address="local", num_cpus=_cpus(ctx), include_dashboard=False, **common)
 
 
 def _cpus(ctx: Context) -> int | None:
@@ -120,6 +121,21 @@ def gpus(ctx: Context) -> int:
     """GPUs that the connected cluster has."""
     ray = connect(ctx)
     return int(ray.cluster_resources().get("GPU", 0))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """What a worker's environment says, for what runs here: threads that share a sum change its last bits."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextmanager

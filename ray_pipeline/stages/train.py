@@ -212,7 +212,8 @@ def _fit_all(
                 report({"epoch": epoch.epoch, "loss": epoch.loss})
                 reported = time.monotonic()
 
-        fitted = experiment.fit(collection, config, seed, device=device, checkpoint=progress, on_epoch=on_epoch)
+        with session.one_thread():
+            fitted = experiment.fit(collection, config, seed, device=device, checkpoint=progress, on_epoch=on_epoch)
         model_files.save(folder / name, fitted.model, fitted.fusion, fitted.card)
         shutil.rmtree(progress, ignore_errors=True)
     if report:
@@ -246,7 +247,8 @@ def _fill_latents(ctx: Context, collection: Collection, name: str) -> None:
         if not plan.todo:
             prepare(plan, table)
             return
-    latents = experiment.encode(collection, load_fitted(ctx, name))
+    with session.one_thread():
+        latents = experiment.encode(collection, load_fitted(ctx, name))
     table.create(schemas.latents(latents.mu.shape[1]), {"stage": "train", "model_id": name})
     table.replace(_latent_rows(table, tracks, name, latents))
 

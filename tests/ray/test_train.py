@@ -43,9 +43,7 @@ def test_ray_train_makes_the_model_that_one_process_makes(run: Any) -> None:
     ctx = run("train", **VAE, **THERE)
     assert done(ctx) == {"train": 2}
     assert model_folders(ctx) == model_folders(here), "where it was trained is no part of a model's name"
-    a, b = (np.array([r["mu"] for r in q]) for q in (rows(ctx, "latents"), alone[0]))
-    print("DIFF", np.abs(a - b).max(), np.abs(a).max())
-    assert 0
+    assert rows(ctx, "latents") == alone[0]
     for folder, card in zip(model_folders(ctx), alone[1], strict=True):
         _check_files(ctx, folder, card)
     assert not list(ctx.store.root.glob("scratch/*"))

@@ -1,0 +1,101 @@
+"""Rows 29 and 30: clusters that cannot be scored have a defined worst score, a coverage, and are never flattered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from configs import make_config
+
+from ray_pipeline import experiment, metrics, shelf
+from ray_pipeline.clusterers import CLUSTERERS
+from ray_pipeline.experiment import Collection, Evaluation
+from ray_pipeline.metrics import METRICS
+
+WORST = {name: shelf.part("metric", name).worst for name in METRICS}
+INTERNAL = ("silhouette", "calinski_harabasz", "davies_bouldin", "silhouette_input", "davies_bouldin_input")
+
+
+def evaluated(x: np.ndarray, tmp_path: Path, **clusterer: Any) -> Evaluation:
+    """Clusters and scores of `x` [n, d] as they are, by way of the model that leaves features alone."""
+    n = len(x)
+    labels: list[str | None] = [f"class {i % 3}" for i in range(n)]
+    names = [f"{i:04d}" for i in range(n)]
+    collection = Collection(names, names, {"mfcc": x}, {"mfcc": np.ones(n, np.bool_)}, labels, "genre")
+    config = make_config(
+        tmp_path, source={"kind": "folder", "root": "."}, model={"kind": "raw"}, clusterer=clusterer,
+        scoring={"seeds": 1, "null_draws": 3, "permutations": 20, "label": "genre"},
+    )  # fmt: skip
+    return experiment.run(collection, config, 0)[2]
+
+
+def cloud(n: int = 100, d: int = 20) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(n, d)).astype(np.float32)
+
+
+def values(result: Evaluation) -> dict[str, float]:
+    return {score.metric: score.value for score in result.scores}
+
+
+def assert_worst(result: Evaluation) -> None:
+    for score in result.scores:
+        if score.metric in INTERNAL:
+            assert score.value == WORST[score.metric] and score.note, score.metric
+            assert np.isnan(score.lift) and np.isnan(score.z), score.metric
+    assert all(np.isfinite(score.value) for score in result.scores)
+
+
+def test_all_noise(tmp_path: Path) -> None:
+    result = evaluated(cloud(), tmp_path, kind="dbscan", eps=1e-3)
+    assert (result.labels == -1).all() and np.isnan(result.distance).all()
+    assert_worst(result)
+    assert values(result)["coverage"] == 0.0
+    assert "noise share 100.0%, coverage 0.0%: 100 of 100 tracks are noise" in result.notes
+
+
+def test_one_cluster(tmp_path: Path) -> None:
+    result = evaluated(cloud(), tmp_path, kind="dbscan", eps=1e3)
+    assert (result.labels == 0).all()
+    assert_worst(result)
+    assert values(result)["coverage"] == 1.0 and values(result)["ami"] == pytest.approx(0.0)
+    assert "one cluster only was found" in result.notes
+
+
+def test_mostly_noise_is_not_flattered(tmp_path: Path) -> None:
+    """Two tight groups of four among 100 tracks: alone they would score nearly 1."""
+    x = cloud()
+    x[:4], x[4:8] = cloud(4) / 100, cloud(4) / 100 + 1
+    result = evaluated(x, tmp_path, kind="dbscan", eps=0.5, min_samples=3)
+    assert sorted(np.unique(result.labels, return_counts=True)[1]) == [4, 4, 92]
+    assert_worst(result)
+    silhouette = next(score for score in result.scores if score.metric == "silhouette")
+    assert "92.0%" in silhouette.note and "those in clusters alone have" in silhouette.note
+    assert values(result)["coverage"] == pytest.approx(0.08)
+    assert "noise share 92.0%, coverage 8.0%: 92 of 100 tracks are noise" in result.notes
+
+
+@pytest.mark.parametrize("kind", ["kmeans", "agglomerative", "gmm"])
+def test_all_singletons(kind: str, tmp_path: Path) -> None:
+    result = evaluated(cloud(8), tmp_path, kind=kind, n_clusters=8)
+    assert len(set(result.labels)) == 8
+    assert_worst(result)
+
+
+def test_no_structure_found(tmp_path: Path) -> None:
+    result = evaluated(cloud(80, 4), tmp_path, kind="agglomerative", n_clusters="auto", k_range=[2, 5])
+    assert (result.labels == 0).all() and result.notes[0].startswith("no structure found")
+    assert [row["k"] for row in result.curve] == [2, 3, 4, 5]
+    assert_worst(result)
+
+
+@pytest.mark.parametrize("kind", sorted(CLUSTERERS))
+def test_constant_columns_in_latents_leave_scores_finite(kind: str, tmp_path: Path) -> None:
+    x = np.hstack([cloud(60, 4), np.full((60, 3), 2.0, np.float32)])
+    params = shelf.params_of("clusterer", kind)()
+    part = shelf.part("clusterer", kind)
+    scores = metrics.internal_scores(
+        x, part(x, params, 0).labels, cluster=lambda x, seed: part(x, params, seed).labels, null_draws=2
+    )
+    assert all(np.isfinite(score.value) for score in scores)
