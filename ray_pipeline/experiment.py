@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ray_pipeline import shelf
 from ray_pipeline.clusterers.base import Clustering, KParams
-from ray_pipeline.clusterers.choice import Labels, automatic
+from ray_pipeline.clusterers.choice import automatic, chosen
 from ray_pipeline.config import Config
 from ray_pipeline.errors import ConfigError, TrainingError
 from ray_pipeline.features import check_together
@@ -31,6 +31,7 @@ from ray_pipeline.shelf import Params
 from ray_pipeline.store import digest
 
 if TYPE_CHECKING:
+    from ray_pipeline.metrics.calibration import Cluster
     from ray_pipeline.training import Epoch
 
 VERSION = 1
@@ -198,6 +199,7 @@ def evaluate(collection: Collection, fitted: Fitted, latents: Latents, config: C
         null_draws=scoring.null_draws,
         seed=seed,
     )
+    scores = [_searched(score, found.curve) for score in scores]
     scores += metrics.latent_scores(
         latents.mu, kl_per_dim=latents.kl_per_dim, recon_error=latents.recon_error, matrix=matrix, mask=mask
     )
@@ -258,17 +260,30 @@ def _fusion(config: Config) -> FusionPart:
     return fusion
 
 
-def _clustered(x: NDArray[np.float32], params: Params, seed: int) -> tuple[Clustering, Labels]:
-    """Clusters of `x` [n, dim], and what finds them, to be let loose on structureless data."""
+def _clustered(x: NDArray[np.float32], params: Params, seed: int) -> tuple[Clustering, Cluster]:
+    """Clusters of `x` [n, dim], and what finds as many in structureless data."""
     from ray_pipeline.metrics.calibration import gaussian_like
     from ray_pipeline.metrics.internal import silhouette
 
     part = shelf.part("clusterer", params.kind)
     if isinstance(params, KParams) and params.n_clusters == "auto":
-        return automatic(
+        found = automatic(
             x, part, params, seed, silhouette=lambda x, labels: silhouette(x, labels).value, null=gaussian_like
         )
-    return part(x, params, seed), lambda drawn, draw: part(drawn, params, draw).labels
+        best = chosen(found.curve)
+        params = params.model_copy(update={"n_clusters": best["k"] if best else params.k_range[0]})
+    else:
+        found = part(x, params, seed)
+    return found, lambda drawn, draw: part(drawn, params, draw).labels
+
+
+def _searched(score: Score, curve: list[dict[str, Any]]) -> Score:
+    """Where k was chosen by search, `p` against structureless data is no smaller than the search's own."""
+    best = chosen(curve)
+    if best is None or not np.isfinite(score.null_mean):
+        return score
+    note = together("k was chosen: p is at least that of the search", score.note)
+    return replace(score, p=max(score.p, best["p"]), note=note)
 
 
 def _given(collection: Collection, fusion: FusionPart, model: Params, classes: list[str]) -> tuple[Views, Masks]:

@@ -39,7 +39,7 @@ def list_tracks(
     root = full_path(params.root)
     if not root.is_dir():
         raise SourceError(f"source.root: {root} is not a folder", hint="name one with --set source.root=~/Music")
-    found = sorted(_walk(str(root), os.path.realpath(store)))
+    found = sorted(_walk(str(root), store))
     if not found:
         raise SourceError(
             f"source.root: {root}: no audio files in it", hint=f"looked for {', '.join(sorted(AUDIO_ENDINGS))}"
@@ -67,6 +67,7 @@ def _walk(root: str, skip: str) -> Iterator[tuple[str, str]]:
     is `skip`, the store's own folder.
     """
     folders = [root]
+    own = _identity(os.path.realpath(skip))
     while folders:
         folder = folders.pop()
         try:
@@ -79,10 +80,19 @@ def _walk(root: str, skip: str) -> Iterator[tuple[str, str]]:
             continue
         for item in items:
             is_folder = item.is_dir(follow_symlinks=False)
-            if is_folder and os.path.realpath(item.path) != skip:
+            if is_folder and (item.inode() != own[1] or _identity(item.path) != own):
                 folders.append(item.path)
             if _looks_like_audio(item.name) or not (is_folder or _has_ending(item.name) or _is_walked(item.path, root)):
                 yield item.path, ""
+
+
+def _identity(path: str) -> tuple[int, int]:
+    """Device and inode, the same by whatever name; -1 for what is not there."""
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return -1, -1
+    return found.st_dev, found.st_ino
 
 
 def _is_walked(path: str, root: str) -> bool:

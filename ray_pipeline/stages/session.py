@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 import warnings
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ _QUIET = {
     # Ray's C++ core prints to the terminal of whoever imports it; set another level to see it.
     "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
+KNOCK_S = 10.0
 # Words and vectors change in their last bits with the number of BLAS threads: it is pinned in every worker.
 WORKER_ENV = {
     "OMP_NUM_THREADS": "1",
@@ -77,8 +79,9 @@ def _start(ray: Any, ctx: Context) -> None:
     }
     if address:
         try:
+            _knock(address)
             ray.init(address=address, **common)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             raise ResourceError(
                 f"--address {address}: no Ray answers there: {str(error).splitlines()[0]}",
                 hint="start one with `ray start --head`, or leave --address out to start one here",
@@ -87,6 +90,13 @@ def _start(ray: Any, ctx: Context) -> None:
     ctx.say("starting Ray on this machine")
     # Without "local" Ray would look for one that runs here already, and then refuse to be told of CPUs.
     ray.init(address="local", num_cpus=_cpus(ctx), include_dashboard=False, **common)
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens at ``host:port`` or ``ray://host:port``; Ray itself would try for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
 
 
 def _cpus(ctx: Context) -> int | None:

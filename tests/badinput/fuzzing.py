@@ -1,6 +1,6 @@
 """Damaged audio through `audio.probe` and `audio.decode`, each in a process forked from a warm one.
 
-    python tests/badinput/fuzzing.py FOLDER FIRST_SEED N
+    PYTHONPATH=tests python tests/badinput/fuzzing.py FOLDER FIRST_SEED N
 
 prints a line of JSON for each case that went wrong, and at last how many there were. A case is told by its seed alone.
 """
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from encoded import encode
 
 from ray_pipeline import audio
 from ray_pipeline.config import Audio
@@ -28,7 +29,7 @@ MAX_GROWTH = 1.0  # GB
 _KILL_S = 20
 _ADDRESS_SPACE = 6 * 2**30  # bytes; a machine is not to be brought down by what this looks for
 
-FORMATS = {
+SNDFILE = {
     "wav": ("WAV", "PCM_16"),
     "float.wav": ("WAV", "FLOAT"),
     "adpcm.wav": ("WAV", "IMA_ADPCM"),
@@ -40,6 +41,7 @@ FORMATS = {
     "caf": ("CAF", "PCM_16"),
     "w64": ("W64", "PCM_16"),
 }
+FFMPEG = {"m4a": "aac", "aac": "aac", "wma": "wmav2", "webm": "libopus", "mka": "flac", "wv": "wavpack"}
 _EXTREMES = [0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]
 
 
@@ -49,12 +51,11 @@ def originals(folder: Path) -> dict[str, bytes]:
     t = np.arange(int(1.5 * rate)) / rate
     noise = np.random.default_rng(0).normal(0, 0.05, (len(t), 2))
     samples = (0.4 * np.sin(2 * np.pi * 330 * t)[:, None] + noise).astype(np.float32)
-    found = {}
-    for name, (form, subtype) in FORMATS.items():
-        path = folder / f"original.{name}"
-        soundfile.write(path, samples, rate, format=form, subtype=subtype)
-        found[name] = path.read_bytes()
-    return found
+    for name, (form, subtype) in SNDFILE.items():
+        soundfile.write(folder / f"original.{name}", samples, rate, format=form, subtype=subtype)
+    for name, codec in FFMPEG.items() if audio.ffmpeg.installed() else ():
+        encode(folder / f"original.{name}", samples, rate, codec)
+    return {path.name.partition(".")[2]: path.read_bytes() for path in folder.glob("original.*")}
 
 
 def flip(data: bytearray, rng: random.Random) -> None:

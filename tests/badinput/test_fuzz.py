@@ -23,7 +23,8 @@ RUNNER = Path(__file__).with_name("fuzzing.py")
 @pytest.mark.timeout(60 + CASES)
 def test_mutated_audio_is_a_header_a_clip_or_a_reason(tmp_path: Path) -> None:
     command = [sys.executable, str(RUNNER), str(tmp_path), "0", str(CASES)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    paths = os.environ | {"PYTHONPATH": str(RUNNER.parents[1])}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=paths)
     *wrong, last = map(json.loads, done.stdout.splitlines())
     assert wrong == []
     assert last == {"cases": CASES}

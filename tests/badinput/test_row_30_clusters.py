@@ -90,6 +90,16 @@ def test_no_structure_found(tmp_path: Path) -> None:
     assert_worst(result)
 
 
+def test_score_of_a_chosen_k_is_held_against_the_same_k_and_its_p_against_the_search(tmp_path: Path) -> None:
+    x = np.random.default_rng(1).normal(0, 3, (3, 6))[np.arange(90) % 3].astype(np.float32) + cloud(90, 6)
+    result = evaluated(x, tmp_path, kind="agglomerative", n_clusters="auto", k_range=[2, 5])
+    chosen = next(row for row in result.curve if row["chosen"])
+    score = next(score for score in result.scores if score.metric == "silhouette")
+    assert chosen["k"] == 3 and score.value == pytest.approx(chosen["silhouette"])
+    assert score.null_mean == pytest.approx(chosen["null_mean"], abs=4 * chosen["null_sd"])
+    assert score.p >= chosen["p"] and "k was chosen" in score.note
+
+
 @pytest.mark.parametrize("kind", sorted(CLUSTERERS))
 def test_constant_columns_in_latents_leave_scores_finite(kind: str, tmp_path: Path) -> None:
     x = np.hstack([cloud(60, 4), np.full((60, 3), 2.0, np.float32)])

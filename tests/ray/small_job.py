@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 Run = Callable[..., Any]
+MARK = "RAY_PIPELINE_TEST_MARK"
 COMMAND = str(Path(sys.executable).with_name("ray-pipeline"))
 
 
@@ -67,5 +72,30 @@ def start(*args: str | Path, **kwargs: Any) -> subprocess.Popen[str]:
 def finish(*args: str | Path, seconds: float = 240, **kwargs: Any) -> tuple[int, str]:
     """Exit code and all that `ray-pipeline ARGS` says."""
     job = start(*args, **kwargs)
-    said, _ = job.communicate(timeout=seconds)
+    try:
+        said, _ = job.communicate(timeout=seconds)
+    finally:
+        if job.poll() is None:
+            os.killpg(job.pid, signal.SIGKILL)
     return job.returncode, said
+
+
+def marked(word: str) -> list[int]:
+    """Processes that were started with `word` as `MARK` in their environment, less those that have ended."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if f"{MARK}={word}".encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+def end_marked(word: str) -> None:
+    """Kill what was started with `word`, to the last process."""
+    while pids := marked(word):
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)

@@ -20,7 +20,8 @@ from ray_pipeline.features.spectra import Spectra
 from ray_pipeline.stages import featurize, pipeline
 from ray_pipeline.stages.collection import read_collection
 from ray_pipeline.stages.featurize import ExtractFeatures, feature_table
-from ray_pipeline.store import export, latest_run
+from ray_pipeline.store import latest_run
+from ray_pipeline.store.export import export
 
 pytestmark = pytest.mark.ray
 
@@ -73,7 +74,7 @@ def test_parquet_of_float16_is_read_elsewhere(tmp_path: Path) -> None:
     kind = pa.list_(pa.list_(pa.float16(), 2), 2)
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"x": pa.array([[np.array([1.5, 2], np.float16)] * 2, None], kind)}), path)
-    (found,) = duckdb.sql(f"select x[2][1] from '{path}' where x is not null").fetchone() or ()
+    ((found,),) = duckdb.sql(f"select x[2][1] from '{path}' where x is not null").fetchall()
     assert found == 1.5
     assert polars.read_parquet(path)["x"].to_list()[0] == [[1.5, 2.0], [1.5, 2.0]]
 

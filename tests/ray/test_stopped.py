@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from outcome import done
-from small_job import config_file, finish, runs_in, start
+from small_job import MARK, config_file, end_marked, finish, marked, runs_in, start
 from sounds import tone, write
 
 from ray_pipeline.store import Table, latest_run, open_store
@@ -23,7 +23,6 @@ pytestmark = pytest.mark.ray
 
 N = 240
 WORKER = {"resources": {"num_cpus": 1, "block_size": 2}}
-MARK = "RAY_PIPELINE_TEST_MARK"
 
 
 @pytest.fixture
@@ -40,20 +39,7 @@ def mark() -> Iterator[str]:
     """A word in the environment of all that a test starts, by which its processes are known; none is left behind."""
     word = uuid.uuid4().hex
     yield word
-    for pid in marked(word):
-        os.kill(pid, signal.SIGKILL)
-
-
-def marked(word: str) -> list[int]:
-    """Processes that were started with `word` in their environment, less those that are dead and not yet buried."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if f"{MARK}={word}".encode() in path.read_bytes().split(b"\0"):
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return found
+    end_marked(word)
 
 
 def wait_until_gone(word: str, seconds: float = 90) -> None:

@@ -30,12 +30,6 @@ def test_auto_takes_the_start_of_what_is_no_longer_than_a_minute(tmp_path: Path)
     assert decoded(path).samples[0] == 0
 
 
-def test_window_past_the_end_is_too_short(tmp_path: Path) -> None:
-    (bad,) = audio.decode_windows(str(write(tmp_path / "a.wav")), Audio(), lambda _: [200.0], 2.0)
-    assert isinstance(bad, BadAudio)
-    assert bad.status == Status.TOO_SHORT
-
-
 def test_channels_are_averaged(tmp_path: Path) -> None:
     left, right = tone(seed=1), tone(hz=700, seed=2)
     path = write(tmp_path / "a.wav", np.stack([left, right], axis=1), subtype="FLOAT")
