@@ -155,7 +155,8 @@ class FasterWhisper:
             encoded,
             prompts,
             beam_size=1,
-            max_length=len(prompts[0]) + MAX_TOKENS,
+            # CTranslate2 samples half of what it is told here.
+            max_length=2 * MAX_TOKENS,
             no_repeat_ngram_size=no_repeat_ngram_size,
             return_scores=True,
             return_no_speech_prob=True,

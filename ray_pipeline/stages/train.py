@@ -153,7 +153,8 @@ def _under_ray_train(
         ),
     )
     try:
-        result = trainer.fit()
+        with session.own_interrupt():
+            result = trainer.fit()
     except ray.train.TrainingFailedError as error:
         raise TrainingError(f"training failed: {_root_cause(error)}") from error
     if result.checkpoint is None:

@@ -11,7 +11,7 @@ import pytest
 from outcome import done, files_in, rows, versions
 from sounds import tone, write
 
-from ray_pipeline.errors import LeaseHeld, StoreError
+from ray_pipeline.errors import LeaseHeld, StoreError, TrainingError
 from ray_pipeline.store import Lease, latest_run
 from ray_pipeline.store.export import export
 from ray_pipeline.store.verify import verify
@@ -94,6 +94,22 @@ def test_another_clusterer_only_clusters(run: Any, first: Any) -> None:
     ctx = run(**THREE)
     assert done(ctx) == {"evaluate": 1}
     assert {address: versions(ctx)[address] for address in before} == before
+
+
+def test_other_audio_settings_make_other_features_and_keep_the_former(run: Any, first: Any) -> None:
+    before = versions(first)
+    ctx = run(audio={"max_seconds": 1.5})
+    assert done(ctx) == {"featurize": 6, "train": 1, "evaluate": 1}
+    assert {address: versions(ctx)[address] for address in before} == before
+    assert ctx.run.tables["features"] != first.run.tables["features"]
+
+
+@pytest.mark.parametrize(("n", "told"), [(1, "1 tracks with features are too few"), (2, "2 tracks for 3 clusters")])
+def test_too_few_tracks_are_told(fresh: Any, tmp_path: Path, n: int, told: str) -> None:
+    for name in "ab"[:n]:
+        write(tmp_path / f"music/{name}.wav")
+    with pytest.raises(TrainingError, match=told):
+        fresh(**THREE)
 
 
 def test_every_track_is_one_row_and_a_copy_is_computed_once(fresh: Any, tmp_path: Path) -> None:

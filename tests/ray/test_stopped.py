@@ -95,6 +95,22 @@ def test_ctrl_c_keeps_what_was_finished_and_says_how_to_go_on(ingested: Path, ma
     check_the_rest(ingested, table)
 
 
+def test_ctrl_c_in_training_ends_it_too(folder: Path, mark: str) -> None:
+    """Ray Train has a handler of its own, which would end the process with another code and without a word."""
+    endless = {"model": {"kind": "vae"}, "training": {"epochs": 1_000_000, "num_workers": 1}}
+    job = start("train", config_file(folder, **endless), env=os.environ | {MARK: mark})
+    until = time.monotonic() + 200
+    while not list(folder.glob("store/scratch/train-*/fit")):
+        assert job.poll() is None and time.monotonic() < until, job.communicate()[0]
+        time.sleep(0.1)
+    time.sleep(3)  # past the start of the worker, where nothing else runs
+    os.killpg(job.pid, signal.SIGINT)
+    said, _ = job.communicate(timeout=120)
+    assert job.returncode == 130, said
+    assert "To go on: ray-pipeline train" in said
+    wait_until_gone(mark)
+
+
 def test_nothing_to_do_starts_no_ray(music: Path, folder: Path) -> None:
     code, said = finish("run", config_file(folder), seconds=60)
     assert code == 0, said

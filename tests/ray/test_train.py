@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +36,13 @@ def losses(folder: Path, store: Path) -> dict[str, list[float]]:
 
 
 def test_ray_train_makes_the_model_that_one_process_makes(run: Any) -> None:
-    import shutil
-
     here = run("train", **VAE, **HERE)
     alone = rows(here, "latents"), [json.loads((f / "card.json").read_text()) for f in model_folders(here)]
     for table in ("models", "latents", "tensorboard"):
         shutil.rmtree(here.store.root / table)
+    on_ctrl_c = signal.getsignal(signal.SIGINT)
     ctx = run("train", **VAE, **THERE)
+    assert signal.getsignal(signal.SIGINT) is on_ctrl_c
     assert done(ctx) == {"train": 2}
     assert model_folders(ctx) == model_folders(here), "where it was trained is no part of a model's name"
     assert rows(ctx, "latents") == alone[0]

@@ -1,0 +1,58 @@
+"""What experiments are made on: arrays by view, masks of what is missing, labels; no tables and no Ray."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ray_pipeline.fusion import LYRICS
+from ray_pipeline.fusion.base import Masks, Views
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What experiments are made on: one row a distinct, sound track.
+
+    `views` {name: float32 [n, …]}; `masks` {name: bool [n]}, True = present; `labels` are the classes that clusters are held
+    against, None where a track has none, and `label` is their name. `condition` holds the classes that a conditional model
+    is given, None where a track has none; without such a model it is empty.
+    """
+
+    track_ids: list[str]
+    contents: list[str]
+    views: Views
+    masks: Masks
+    labels: list[str | None] = field(default_factory=list)
+    label: str | None = None
+    condition: list[str | None] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.contents)
+
+    def digest(self) -> str:
+        """Changes with any number a model could see, and with nothing else: a renamed track is the same track."""
+        seen = hashlib.blake2b(digest_size=8)
+        for name in sorted(self.views):
+            seen.update(name.encode())
+            seen.update(np.ascontiguousarray(self.views[name]).tobytes())
+            seen.update(np.ascontiguousarray(self.masks[name]).tobytes())
+        if self.condition:
+            seen.update(json.dumps(self.condition).encode())
+        return seen.hexdigest()
+
+
+def yardstick(collection: Collection) -> NDArray[np.float32]:
+    """Standardised audio features [n, D]: the space in which clusters of any model can be compared.
+
+    Lyrics are left out: most tracks lack them, and distances to a filled gap would reward clusters that follow the gap.
+    Where a fusion reads nothing else, they are the yardstick: its tracks all have them.
+    """
+    names = [name for name in sorted(collection.views) if name != LYRICS] or [LYRICS]
+    flat = [collection.views[name].reshape(len(collection), -1).astype(np.float64) for name in names]
+    x = np.concatenate(flat, axis=1)
+    spread = x.std(axis=0)
+    return np.asarray((x - x.mean(axis=0)) / np.where(spread > 0, spread, 1.0), np.float32)

@@ -1,0 +1,143 @@
+"""The second half of an Experiment: latents → clusters → scores, each with what chance would have scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ray_pipeline import shelf
+from ray_pipeline.clusterers.base import Clustering, KParams
+from ray_pipeline.clusterers.choice import automatic, chosen
+from ray_pipeline.collection import Collection, yardstick
+from ray_pipeline.config import Config
+from ray_pipeline.fusion import LYRICS, FusionPart
+from ray_pipeline.metrics.score import LEAK, Score
+from ray_pipeline.metrics.score import notes as together
+from ray_pipeline.models.condition import CONDITION, condition_of
+from ray_pipeline.models.contract import Latents, Model, joined
+from ray_pipeline.shelf import Params
+
+if TYPE_CHECKING:
+    from ray_pipeline.metrics.calibration import Cluster
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted model with its fusion, and its `card`: what it was fitted on and how that went."""
+
+    model: Model
+    fusion: FusionPart
+    card: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Clusters of the latents and their scores: `labels` int32 [n], `distance` float32 [n] to the cluster's centre.
+
+    `curve` has a row for each k that was tried, where k was chosen automatically.
+    """
+
+    labels: NDArray[np.int32]
+    distance: NDArray[np.float32]
+    scores: list[Score]
+    notes: list[str]
+    curve: list[dict[str, Any]] = field(default_factory=list)
+
+
+def evaluate(collection: Collection, fitted: Fitted, latents: Latents, config: Config, seed: int) -> Evaluation:
+    """Cluster the latents, and score the clusters against what chance would have scored."""
+    from ray_pipeline import metrics
+
+    found, again = _clustered(latents.mu, config.clusterer, seed)
+    scoring, leak = config.scoring, _leak(collection, fitted)
+    rebuilt = {name: shape for name, shape in fitted.model.shapes.items() if name != CONDITION}
+    matrix, mask = joined(*fitted.fusion.transform(collection.views, collection.masks), rebuilt)
+    scores = metrics.internal_scores(
+        latents.mu,
+        found.labels,
+        cluster=again,
+        x_input=yardstick(collection),
+        null_draws=scoring.null_draws,
+        seed=seed,
+    )
+    scores = [_searched(score, found.curve) for score in scores]
+    scores += metrics.latent_scores(
+        latents.mu, kl_per_dim=latents.kl_per_dim, recon_error=latents.recon_error, matrix=matrix, mask=mask
+    )
+    if collection.label and any(collection.labels):
+        external = metrics.external_scores(
+            found.labels, collection.labels, permutations=scoring.permutations, seed=seed
+        )
+        scores += [_leaked(score) for score in external] if leak else external
+    if LYRICS in collection.masks:
+        present = collection.masks[LYRICS]
+        scores.append(metrics.missingness_score(found.labels, present, permutations=scoring.permutations, seed=seed))
+    notes = [*found.notes, *([leak] if leak else [])]
+    distance = _distances(latents.mu, found.labels, found.centres)
+    return Evaluation(found.labels, distance, scores, notes, found.curve)
+
+
+def layout(mu: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
+    """A map of the latents: float32 [n, 2], by UMAP (McInnes et al. 2018); by PCA where there are too few for it."""
+    if len(mu) < 8 or mu.shape[1] < 3:
+        from sklearn.decomposition import PCA
+
+        width = min(2, *mu.shape)
+        flat = PCA(width, random_state=seed).fit_transform(mu)
+        return np.pad(flat, ((0, 0), (0, 2 - width))).astype(np.float32)
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from umap import UMAP
+
+        return np.asarray(UMAP(n_neighbors=min(15, len(mu) - 1), random_state=seed).fit_transform(mu), np.float32)
+
+
+def _clustered(x: NDArray[np.float32], params: Params, seed: int) -> tuple[Clustering, Cluster]:
+    """Clusters of `x` [n, dim], and what finds as many in structureless data."""
+    from ray_pipeline.metrics.calibration import gaussian_like
+    from ray_pipeline.metrics.internal import silhouette
+
+    part = shelf.part("clusterer", params.kind)
+    if isinstance(params, KParams) and params.n_clusters == "auto":
+        found = automatic(
+            x, part, params, seed, silhouette=lambda x, labels: silhouette(x, labels).value, null=gaussian_like
+        )
+        best = chosen(found.curve)
+        params = params.model_copy(update={"n_clusters": best["k"] if best else params.k_range[0]})
+    else:
+        found = part(x, params, seed)
+    return found, lambda drawn, draw: part(drawn, params, draw).labels
+
+
+def _searched(score: Score, curve: list[dict[str, Any]]) -> Score:
+    """Where k was chosen by search, `p` against structureless data is no smaller than the search's own."""
+    best = chosen(curve)
+    if best is None or not np.isfinite(score.null_mean):
+        return score
+    note = together("k was chosen: p is at least that of the search", score.note)
+    return replace(score, p=max(score.p, best["p"]), note=note)
+
+
+def _leak(collection: Collection, fitted: Fitted) -> str:
+    """What is to be said where the model was given the label that its clusters are held against; else nothing."""
+    wanted = condition_of(fitted.model.params)
+    if wanted is None or wanted.label != collection.label:
+        return ""
+    return f"{LEAK}: the model was given '{wanted.label}', so agreement of its clusters with that label shows nothing"
+
+
+def _leaked(score: Score) -> Score:
+    return replace(score, note=together(f"{LEAK}: the model was given the label", score.note))
+
+
+def _distances(mu: NDArray[np.float32], labels: NDArray[np.int32], centres: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Distance of each track to its cluster's centre; NaN for noise."""
+    distance = np.full(len(mu), np.nan, np.float32)
+    inside = labels >= 0
+    distance[inside] = np.linalg.norm(mu[inside] - centres[labels[inside]], axis=1)
+    return distance
