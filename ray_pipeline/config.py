@@ -120,8 +120,10 @@ class Config(Section):
     def _expand_store(cls, store: str) -> str:
         if not store.strip() or "\0" in store:
             raise ValueError("name a folder")
+        if "://" in store:
+            raise ValueError("a store is a folder, on this machine or one that every node sees")
         try:
-            return store if "://" in store else str(Path(store).expanduser().absolute())
+            return str(Path(store).expanduser().absolute())
         except RuntimeError:
             raise ValueError("there is no such user here; write the whole path") from None
 

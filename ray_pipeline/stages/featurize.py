@@ -23,7 +23,7 @@ from ray_pipeline.sources.base import to_path
 from ray_pipeline.stages.blocks import Job, Row, run_job
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.ingest import read_tracks
-from ray_pipeline.stages.plan import Plan, copy_rows, make_plan, mended, prepare, rows_of
+from ray_pipeline.stages.plan import Plan, copy_rows, make_plan, mended, prepare, rows_of, stand_ins
 from ray_pipeline.store import Lease, Table, digest
 
 VERSION = 1
@@ -40,17 +40,24 @@ def featurize(ctx: Context) -> int:
     with ctx.timed("featurize"), Lease(ctx.store.folder("leases"), "features"):
         tracks = read_tracks(ctx)
         plans = {name: _planned(ctx, name, tracks) for name in ctx.config.features}
-        decoded = 0
-        for names, todo in _groups(plans).items():
-            tables = [feature_table(ctx, name) for name in names]
-            work = ExtractFeatures(names, ctx.config.audio)
-            run_job(Job("featurize", work, tables), todo, ctx)
-            decoded += len(todo)
+        decoded = _extract_all(ctx, plans)
+        for name, plan in plans.items():
+            plan.todo = stand_ins(plan, feature_table(ctx, name))
+        decoded += _extract_all(ctx, plans)
         for name, plan in plans.items():
             copy_rows(plan, feature_table(ctx, name))
         ctx.run.done["featurize"] = decoded
         ctx.count("features", _statuses(ctx, tracks))
     return decoded
+
+
+def _extract_all(ctx: Context, plans: dict[str, Plan]) -> int:
+    """Do what the plans have to do; how many tracks that was."""
+    groups = _groups(plans)
+    for names, todo in groups.items():
+        tables = [feature_table(ctx, name) for name in names]
+        run_job(Job("featurize", ExtractFeatures(names, ctx.config.audio), tables), todo, ctx)
+    return sum(map(len, groups.values()))
 
 
 class ExtractFeatures:

@@ -155,6 +155,8 @@ def _probe(row: Row) -> Row:
     try:
         with open(path, "rb") as file:  # noqa: PTH123 — the path may hold undecodable bytes
             out["content_hash"] = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except FileNotFoundError:
+        return out | {"status": str(Status.MISSING), "error": "the file went away while it was looked at"}
     except OSError as error:
         return out | {"status": str(Status.UNREADABLE), "error": error.strerror or str(error)}
     if isinstance(header, BadAudio):

@@ -81,6 +81,20 @@ def prepare(plan: Plan, table: Table) -> None:
         table.append(pa.Table.from_pylist(rows, schema=table.schema()))
 
 
+def stand_ins(plan: Plan, table: Table) -> list[TrackRow]:
+    """Of each content whose track was gone when it was opened, one copy that may still be there; it leaves the copies."""
+    if not plan.copies:
+        return []
+    rows = table.read(["content_hash", "status"]).to_pylist()
+    gone = {row["content_hash"] for row in rows if row["status"] in {Status.MISSING, Status.CHANGED}}
+    chosen: dict[str, TrackRow] = {}
+    for track in plan.copies:
+        if track["content_hash"] in gone:
+            chosen.setdefault(track["content_hash"], track)
+    plan.copies = [track for track in plan.copies if chosen.get(track["content_hash"]) is not track]
+    return list(chosen.values())
+
+
 def copy_rows(plan: Plan, table: Table) -> None:
     """Give each copy of a track that was worked on in this run the row of its content, whatever became of it."""
     if plan.copies:

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from ray_pipeline.cli.main import app
 from ray_pipeline.features.mfcc import Mfcc
-from ray_pipeline.stages.featurize import feature_table
+from ray_pipeline.stages.featurize import feature_table, featurize
+from ray_pipeline.stages.ingest import ingest, read_tracks
 from ray_pipeline.store import write_fragment
 from ray_pipeline.store.verify import verify
 
@@ -176,3 +177,17 @@ def test_row_24_version_of_one_feature_raised(run: Callable[..., Any], monkeypat
 
 def test_row_24_resources_are_no_part_of_a_recipe(run: Callable[..., Any]) -> None:
     assert run(resources={"num_cpus": 2, "block_size": 1, "workers": 1}).run.done["featurize"] == 0
+
+
+def test_a_copy_stands_in_for_an_original_that_is_gone(tmp_path: Path, ray_session: Any, context: Any) -> None:
+    first, second = write(tmp_path / "music/a.wav"), tmp_path / "music/b.wav"
+    second.write_bytes(first.read_bytes())
+    ctx = context(source={"kind": "folder", "root": str(tmp_path / "music")})
+    ingest(ctx)
+    tracks = {Path(row["uri"]).name: row for row in read_tracks(ctx)}
+    original = next(row for row in tracks.values() if not row["duplicate_of"])
+    Path(original["uri"]).unlink()
+    featurize(ctx)
+    rows = {row["track_id"]: row["status"] for row in feature_table(ctx, "mfcc").read().to_pylist()}
+    copy = next(row for row in tracks.values() if row["duplicate_of"])
+    assert rows == {original["track_id"]: "missing", copy["track_id"]: "ok"}
