@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ray_pipeline import schemas
 from ray_pipeline.config import Config
-from ray_pipeline.errors import ConfigError, TooManyBadTracks
+from ray_pipeline.errors import TooManyBadTracks
 from ray_pipeline.store import Run, Store, Table, record_run
 
 
@@ -32,8 +32,6 @@ class Context:
 
     @classmethod
     def of(cls, config: Config, command: str, address: str | None = None) -> Context:
-        if "://" in config.store:
-            raise ConfigError(f"store: {config.store}: a store is a folder", hint="name one with --set store=DIR")
         return cls(config, Store(Path(config.store)), Run(command, config.plain()), address)
 
     def table(self, name: str, recipe: str) -> Table:
