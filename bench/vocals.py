@@ -68,7 +68,7 @@ def main() -> None:
     for name in backends:
         lines += _ablation(f"{name}, clips", whole[name]) + _ablation(f"{name}, halves", halves[name])
     kept = all(_within_limits(heard) for heard in whole.values())
-    lines.append(f"Limits, songs kept >= {MIN_KEPT:.0%} and text over music without words <= {MAX_MADE_UP:.0%}: ")
+    lines += ["", f"Limits, songs kept >= {MIN_KEPT:.0%} and text over music without words <= {MAX_MADE_UP:.0%}: "]
     lines[-1] += "kept by both on whole clips." if kept else "NOT kept."
     print("\n".join(lines))
     _write(options.doc, lines)
@@ -122,7 +122,7 @@ def _ablation(name: str, heard: HeardBy) -> list[str]:
         lines.append(
             f"| no_speech_prob > {vocals.NO_SPEECH_PROB} | {_scores(heard, none - {'no speech and unsure'})} | | |"
         )
-    return [*lines, f"| all | {_scores(heard, every)} | | |", ""]
+    return [*lines, f"| all | {_scores(heard, every)} | | |"]
 
 
 def _scores(heard: HeardBy, off: set[str]) -> str:

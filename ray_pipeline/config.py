@@ -20,7 +20,7 @@ from ray_pipeline.yaml_source import Lines, Origin, parse_value, read_yaml
 # Sections that hold one part of a shelf: section -> (shelf, the key that names the part, what is taken if it is left out).
 PARTS = {
     "source": ("source", "kind", "folder"),
-    "lyrics": ("lyrics", "backend", "faster-whisper"),
+    "lyrics": ("lyrics", "backend", "openai-whisper"),
     "fusion": ("fusion", "kind", "concat"),
     "model": ("model", "kind", "vae"),
     "clusterer": ("clusterer", "kind", "kmeans"),

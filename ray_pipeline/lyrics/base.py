@@ -13,6 +13,8 @@ from ray_pipeline.shelf import Params
 
 SAMPLE_RATE = 16_000
 WINDOW_S = 30.0
+# Clips cut to 30 s are often some milliseconds longer; a second window for those would hear everything twice.
+SLACK_S = 1.0
 
 # Whisper's own limit. Its loops ("I'm going to go. I'm going to go. …") compress 5 to 15 fold, sung verses 1.2 to 2.
 LOOP_RATIO = 2.4
@@ -91,11 +93,12 @@ def windows_of(duration_s: float, n_windows: int, window_s: float = WINDOW_S) ->
     """Where to listen in a track of `duration_s` seconds: the windows' starts, in seconds, ascending.
 
     A track is cut in as many equal parts as there are windows, and each window lies in the middle of its part. No more
-    windows are taken than it needs to hear all of the track; only when it hears all of it do windows overlap.
+    windows are taken than it needs to hear all of the track but for `SLACK_S`; only when it hears all of it do windows
+    overlap.
     """
-    if duration_s <= window_s:
+    if duration_s <= window_s + SLACK_S:
         return [0.0]
-    needed = int(np.ceil(duration_s / window_s))
+    needed = int(np.ceil((duration_s - SLACK_S) / window_s))
     count = min(n_windows, needed)
     if count == needed:
         return [float(start) for start in np.linspace(0.0, duration_s - window_s, count)]

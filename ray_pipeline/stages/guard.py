@@ -36,7 +36,8 @@ class Guard:
         self._timeout_s = timeout_s
         self._limit = memory_mb * 2**20
         self._ceiling: int | None = None
-        folder.mkdir(parents=True, exist_ok=True)
+        # Not its parents: a worker that starts again as the job ends would bring back what was cleared away.
+        folder.mkdir(exist_ok=True)
         self._file = self._path.open("w", encoding="utf-8")
         threading.Thread(target=self._watch_memory, daemon=True).start()
 

@@ -24,7 +24,7 @@ from ray_pipeline.stages.ingest import read_tracks
 from ray_pipeline.stages.plan import copy_rows, count_statuses, make_plan, mended, prepare, rows_of
 from ray_pipeline.store import Lease, Table, digest
 
-VERSION = 2
+VERSION = 3
 # Tracks. Seconds each on a CPU, so that a crash or a Ctrl-C costs little; on a GPU enough to fill a batch.
 BLOCK_SIZE, GPU_BLOCK_SIZE = 4, 16
 NOBODY = ""  # no track's id

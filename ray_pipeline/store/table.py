@@ -221,6 +221,8 @@ class _told:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, OSError | RuntimeError | ValueError | pa.ArrowException):
             text = str(error).splitlines()[0][:300]
+            if "KeyboardInterrupt" in text:  # it struck below Lance, which reads our rows by a callback
+                raise KeyboardInterrupt from error
             if isinstance(error, OSError) and error.errno is not None:
                 raise StoreError(f"{self.uri}: {text}", hint="is the disk full, or the store read-only?") from error
             raise Damaged(

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from lance.fragment import write_fragments
 
 from ray_pipeline.errors import Damaged, StoreError
 from ray_pipeline.store import Run, Store, Table, digest, write_fragment
 from ray_pipeline.store.export import export
+from ray_pipeline.store.table import _told
 from ray_pipeline.store.verify import verify
 
 SCHEMA = pa.schema(
@@ -98,6 +100,17 @@ def test_create_again_changes_nothing(table: Table) -> None:
     version = table.version()
     table.create(SCHEMA, {"stage": "another"})
     assert (table.version(), table.recipe()) == (version, {"stage": "test"})
+
+
+def test_ctrl_c_below_lance_stays_ctrl_c(table: Table) -> None:
+    """Lance calls back for each batch it writes, and gives what was raised there back as an error of its own."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield from rows("x").to_batches()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), _told(table.uri):
+        write_fragments(pa.RecordBatchReader.from_batches(SCHEMA, batches()), table.uri)
 
 
 def test_empty_commits_make_no_version(table: Table) -> None:
