@@ -220,9 +220,9 @@ class _told:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, OSError | RuntimeError | ValueError | pa.ArrowException):
-            text = str(error).splitlines()[0][:300]
-            if "KeyboardInterrupt" in text:  # it struck below Lance, which reads our rows by a callback
+            if "KeyboardInterrupt" in str(error):  # it struck below Lance, which reads our rows by a callback
                 raise KeyboardInterrupt from error
+            text = str(error).splitlines()[0][:300]
             if isinstance(error, OSError) and error.errno is not None:
                 raise StoreError(f"{self.uri}: {text}", hint="is the disk full, or the store read-only?") from error
             raise Damaged(
