@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +63,11 @@ def echo(ctx: Context, work: Echo, ids: list[str]) -> tuple[Table, dict[str, int
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _sent_whole(ray_session: Any) -> None:
+def _sent_whole(ray_session: Any) -> Iterator[None]:
     """Workers do not find this file by its name."""
     ray_session.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    yield
+    ray_session.cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
 
 
 @pytest.fixture

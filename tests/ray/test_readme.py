@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 QUICK = (
     "training.epochs=2 training.num_workers=0 scoring.seeds=1 scoring.null_draws=2 "
-    "clusterer.n_clusters=3 resources.num_cpus=2"
+    "clusterer.n_clusters=3 resources.num_cpus=2 lyrics.backend=none fusion.kind=audio"
 )
 # Needs a Ray head that is running; `tests/ray` submits jobs to one elsewhere.
 NEEDS_HEAD = ("ray job submit", "ray start", "--address auto")
