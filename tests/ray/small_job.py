@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from configs import SMALL
 
 Run = Callable[..., Any]
 MARK = "RAY_PIPELINE_TEST_MARK"
@@ -21,20 +22,8 @@ COMMAND = str(Path(sys.executable).with_name("ray-pipeline"))
 
 def settings(folder: Path, **sections: Any) -> dict[str, Any]:
     """`sections` replace whole sections."""
-    small = {
-        "store": str(folder / "store"),
-        "source": {"kind": "folder", "root": str(folder / "music")},
-        "features": ["mfcc"],
-        "lyrics": {"backend": "none"},
-        "fusion": {"kind": "audio"},
-        "model": {"kind": "pca"},
-        "training": {"epochs": 2, "num_workers": 0},
-        "clusterer": {"kind": "kmeans", "n_clusters": 2},
-        "scoring": {"seeds": 1, "null_draws": 2, "permutations": 20},
-        "resources": {"num_cpus": 2},
-        "max_bad_fraction": 0.99,
-    }
-    return small | sections
+    source = {"kind": "folder", "root": str(folder / "music")}
+    return {"store": str(folder / "store"), "source": source} | SMALL | sections
 
 
 def runs_in(folder: Path) -> Run:
