@@ -26,6 +26,8 @@ from ray_pipeline.models.contract import Latents
 
 Given: TypeAlias = Mapping[str, ArrayLike]
 """View name → array [n, …]."""
+Classes: TypeAlias = Sequence[str | None]
+"""One class name a track, None where it has none."""
 
 
 class Experiment:
@@ -48,27 +50,41 @@ class Experiment:
         given = {"source": {"kind": "folder", "root": "."}, "fusion": {"kind": "audio"}, "lyrics": {"backend": "none"}}
         self.config: Config = check(given | sections)
 
-    def fit(self, views: Given | pa.Table, labels: Sequence[str | None] | None = None) -> Experiment:
+    def fit(
+        self, views: Given | pa.Table, labels: Classes | None = None, condition: Classes | None = None
+    ) -> Experiment:
         """Fit on `views`: {name: array [n, …]}, or a features table (its array columns; rows that are not ok left out).
 
-        `labels` [n], one class name a track, None where it has none, are for scores only.
+        `labels` [n], one class name a track, None where it has none, are for scores only. `condition` [n] are the classes
+        that a conditional model is given.
+
+        Raises
+        ------
+        ConfigError
+            A view is not there, or not every argument is of the same tracks.
+        TrainingError
+            Nothing can be fitted: too few tracks, nothing varies, or tracks lack what the fusion or the model needs.
         """
-        collection = _collection(views, self._names(), labels, self.config)
+        collection = self._collection(views, labels, condition)
         self.fitted_: Fitted
         self.fitted_, latents, evaluation = experiment.run(collection, self.config, self.config.seed)
         return self._keep(latents, evaluation)
 
-    def fit_predict(self, views: Given | pa.Table, labels: Sequence[str | None] | None = None) -> NDArray[np.int32]:
+    def fit_predict(
+        self, views: Given | pa.Table, labels: Classes | None = None, condition: Classes | None = None
+    ) -> NDArray[np.int32]:
         """`fit`, and the cluster of each track."""
-        return self.fit(views, labels).labels_
+        return self.fit(views, labels, condition).labels_
 
-    def transform(self, views: Given | pa.Table) -> NDArray[np.float32]:
+    def transform(self, views: Given | pa.Table, condition: Classes | None = None) -> NDArray[np.float32]:
         """Latents [n, latent_dim] of other tracks, by the fitted model."""
-        return experiment.encode(_collection(views, self._names(), None, self.config), self.fitted_).mu
+        return experiment.encode(self._collection(views, None, condition), self.fitted_).mu
 
-    def predict(self, views: Given | pa.Table) -> NDArray[np.int32]:
-        """The cluster whose centre is nearest to each track's latents: int32 [n]."""
-        mu = self.transform(views)
+    def predict(self, views: Given | pa.Table, condition: Classes | None = None) -> NDArray[np.int32]:
+        """The cluster whose centre is nearest to each track's latents: int32 [n]; -1 where every track was noise."""
+        mu = self.transform(views, condition)
+        if not len(self.centres_):
+            return np.full(len(mu), -1, np.int32)
         distance = ((mu[:, None, :] - self.centres_[None]) ** 2).sum(axis=2)
         return np.asarray(distance.argmin(axis=1), np.int32)
 
@@ -82,32 +98,38 @@ class Experiment:
         self.centres_ = np.array(centres, np.float32).reshape(len(kept), latents.mu.shape[1])
         return self
 
-    def _names(self) -> tuple[str, ...]:
-        return experiment.views_needed(self.config)
+    def _collection(self, given: Given | pa.Table, labels: Classes | None, condition: Classes | None) -> Collection:
+        names = experiment.views_needed(self.config)
+        arrays = _arrays(given, names)
+        n = len(next(iter(arrays.values())))
+        for what, classes in (("labels", labels), ("condition", condition)):
+            if classes is not None and len(classes) != n:
+                raise ConfigError(f"{what}: {len(classes)} classes for {n} tracks")
+        # A row of NaN is a view that a track lacks.
+        masks = {name: np.asarray(np.isfinite(array.reshape(n, -1)).all(axis=1)) for name, array in arrays.items()}
+        empty = n - int(np.logical_or.reduce(list(masks.values())).sum())
+        if empty:
+            raise ConfigError(f"views: {empty:,} of {n:,} tracks have not one view without a gap: leave them out")
+        return Collection(
+            track_ids=(ids := [str(i) for i in range(n)]),
+            contents=ids,
+            views={name: np.nan_to_num(array) for name, array in arrays.items()},
+            masks=masks,
+            labels=list(labels or []),
+            label=self.config.scoring.label or ("label" if labels else None),
+            condition=list(condition or []),
+        )
 
 
-def _collection(
-    views: Given | pa.Table, names: tuple[str, ...], labels: Sequence[str | None] | None, config: Config
-) -> Collection:
+def _arrays(views: Given | pa.Table, names: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
     if isinstance(views, pa.Table):
-        views = _arrays(views, names)
+        if "status" in views.schema.names:
+            views = views.filter(pa.compute.equal(views["status"], "ok"))
+        views = {name: views[name].to_pylist() for name in names if name in views.schema.names}
     arrays = {name: np.asarray(views[name], np.float32) for name in names if name in views}
     missing = [name for name in names if name not in arrays and name != LYRICS]
     if missing:
         raise ConfigError(f"views: {', '.join(missing)} not given; given: {', '.join(views) or 'none'}")
-    n = len(next(iter(arrays.values())))
-    if any(len(array) != n for array in arrays.values()):
+    if len({len(array) for array in arrays.values()}) > 1:
         raise ConfigError("views: not all of the same number of tracks")
-    # A row of NaN is a view that a track lacks.
-    masks = {name: np.asarray(np.isfinite(array.reshape(n, -1)).all(axis=1)) for name, array in arrays.items()}
-    filled = {name: np.nan_to_num(array) for name, array in arrays.items()}
-    ids = [str(i) for i in range(n)]
-    return Collection(
-        ids, ids, filled, masks, list(labels or []), config.scoring.label or ("label" if labels else None)
-    )
-
-
-def _arrays(table: pa.Table, names: tuple[str, ...]) -> dict[str, NDArray[np.float32]]:
-    if "status" in table.schema.names:
-        table = table.filter(pa.compute.equal(table["status"], "ok"))
-    return {name: np.array(table[name].to_pylist(), np.float32) for name in names if name in table.schema.names}
+    return arrays

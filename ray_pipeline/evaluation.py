@@ -52,7 +52,7 @@ def evaluate(collection: Collection, fitted: Fitted, latents: Latents, config: C
     from ray_pipeline import metrics
 
     found, again = _clustered(latents.mu, config.clusterer, seed)
-    scoring, leak = config.scoring, _leak(collection, fitted)
+    scoring, leak = config.scoring, _leak(collection, fitted, seed)
     rebuilt = {name: shape for name, shape in fitted.model.shapes.items() if name != CONDITION}
     matrix, mask = joined(*fitted.fusion.transform(collection.views, collection.masks), rebuilt)
     scores = metrics.internal_scores(
@@ -123,16 +123,19 @@ def _searched(score: Score, curve: list[dict[str, Any]]) -> Score:
     return replace(score, p=max(score.p, best["p"]), note=note)
 
 
-def _leak(collection: Collection, fitted: Fitted) -> str:
+def _leak(collection: Collection, fitted: Fitted, seed: int) -> str:
     """What is to be said where the model was given the label that its clusters are held against; else nothing."""
+    from ray_pipeline import metrics
+
     wanted = condition_of(fitted.model.params)
-    if wanted is None or wanted.label != collection.label:
+    if wanted is None or not collection.label or not any(collection.labels):
         return ""
-    return f"{LEAK}: the model was given '{wanted.label}', so agreement of its clusters with that label shows nothing"
+    given = collection.condition or [None] * len(collection)
+    return metrics.leak(wanted.label, given, collection.label, collection.labels, seed=seed)
 
 
 def _leaked(score: Score) -> Score:
-    return replace(score, note=together(f"{LEAK}: the model was given the label", score.note))
+    return replace(score, note=together(f"{LEAK}: the model was given the label, or one that tells of it", score.note))
 
 
 def _distances(mu: NDArray[np.float32], labels: NDArray[np.int32], centres: NDArray[np.float32]) -> NDArray[np.float32]:

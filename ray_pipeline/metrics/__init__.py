@@ -9,6 +9,7 @@ from __future__ import annotations
 from ray_pipeline.metrics.external import external_scores, missingness_score
 from ray_pipeline.metrics.internal import internal_scores
 from ray_pipeline.metrics.latent import latent_scores
+from ray_pipeline.metrics.leak import leak
 from ray_pipeline.metrics.score import Metric, Score, shelf_name
 
 METRICS: dict[str, str] = {
@@ -37,6 +38,7 @@ __all__ = [
     "external_scores",
     "internal_scores",
     "latent_scores",
+    "leak",
     "missingness_score",
     "shelf_name",
 ]

@@ -86,7 +86,7 @@ def _agreement(data: ReportData, score: Score | None) -> list[str]:
         facts.append(f"p {p_value(score.p)}")
     if score.ci_low is not None and score.ci_high is not None:
         facts.append(f"95% interval {number(score.ci_low, 2)} to {number(score.ci_high, 2)}")
-    judged = "shows nothing, for the model was given that label" if score.verdict == LEAK else f"is {score.verdict}"
+    judged = "shows nothing, for the model was told of it" if score.verdict == LEAK else f"is {score.verdict}"
     said = f"Agreement with “{data.label_name}” {judged} ({', '.join(facts)})."
     if data.coverage is not None and data.coverage < 0.995:
         said += f" {data.coverage:.0%} of the tracks carry that label."

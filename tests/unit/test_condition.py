@@ -149,6 +149,15 @@ def test_scores_of_another_label_are_none(tmp_path: Path) -> None:
     assert not [text for text in (*found.notes, *(score.note for score in found.scores)) if "leak" in text]
 
 
+def test_a_label_that_is_told_by_the_one_that_was_given_is_a_leak_under_any_name(tmp_path: Path) -> None:
+    """As the artist tells the collection."""
+    told = replace(collection(), label="mood", labels=["loud", "soft", None] * 10)
+    _, _, found = experiment.run(told, config(tmp_path), 0)
+    notes = {score.metric: score.note for score in found.scores}
+    assert {name for name, note in notes.items() if note.startswith("label leak")} == LABEL_SCORES
+    assert [note for note in found.notes if "given 'genre', which tells of 'mood' (AMI 1.00" in note]
+
+
 def test_the_report_says_leak_and_not_above_chance(tmp_path: Path) -> None:
     from ray_pipeline.report.data import ReportData
     from ray_pipeline.report.scores import scores
@@ -161,4 +170,4 @@ def test_the_report_says_leak_and_not_above_chance(tmp_path: Path) -> None:
     assert {(judged[name].verdict, judged[name].tone) for name in LABEL_SCORES} == {("label leak", "bad")}
     assert "leak" not in judged["silhouette_input"].verdict
     told = lead(ReportData("t", "now", "s", "e", scores=rows, label_name="genre"), list(judged.values()))
-    assert any("“genre” shows nothing, for the model was given that label" in sentence for sentence in told)
+    assert any("“genre” shows nothing, for the model was told of it" in sentence for sentence in told)
