@@ -24,8 +24,9 @@ lint: install
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
+# Two at a time, a file after another: most of a test's time is waiting for Ray.
 test: install
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses 2 --dist loadfile
 
 chaos: install
 	$(PY) -m pytest tests/chaos
