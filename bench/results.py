@@ -18,8 +18,9 @@ from typing import Any
 from ray_pipeline import experiment
 from ray_pipeline.config import Config, check
 from ray_pipeline.errors import RayPipelineError
-from ray_pipeline.fusion import FUSIONS
+from ray_pipeline.fusion import FUSIONS, LYRICS
 from ray_pipeline.models import MODELS
+from ray_pipeline.shelf import params_of, part
 from ray_pipeline.stages.collection import read_collection
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.embed import embed
@@ -39,15 +40,27 @@ def main() -> None:
         for name, source, label, k in _collections(options.data):
             for backend in _backends(options):
                 base = _base(store, name, source, label, k, backend, options)
-                ctx = Context.of(check(base), "results")
-                for stage in (ingest, featurize, transcribe, embed):
-                    stage(ctx)
-                words = ctx.run.statuses["text_vectors"].get("ok", 0)
-                lines += ["", f"## {name}, {backend['backend']}: {words} tracks with words", "", *_head()]
-                for row in _rows(base, options.seeds):
+                lines += ["", f"## {name}, {_words(base, backend)}", "", *_head()]
+                for row in _rows(base, _fusions(hears=backend["backend"] != "none"), options.seeds):
                     print(row, flush=True)
                     lines.append(row)
     options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _words(base: dict[str, Any], backend: dict[str, str]) -> str:
+    """Fill the store, and say how many tracks have words."""
+    ctx = Context.of(check(base | {"fusion": {"kind": "none"}}), "results")
+    for stage in (ingest, featurize, transcribe, embed):
+        stage(ctx)
+    if backend["backend"] == "none":
+        return "audio alone"
+    return f"{backend['backend']}: {ctx.run.statuses['text_vectors'].get('ok', 0)} tracks with words"
+
+
+def _fusions(hears: bool) -> list[str]:
+    """Those that read words, or those that read none, which are the same whatever the backend."""
+    needs = {kind: part("fusion", kind)(params_of("fusion", kind)()).needs for kind in FUSIONS}
+    return [kind for kind, views in needs.items() if (not views or LYRICS in views) == hears]
 
 
 def _options() -> argparse.Namespace:
@@ -67,7 +80,7 @@ def _collections(data: Path) -> Iterator[tuple[str, dict[str, str], str | None, 
 
 
 def _backends(options: argparse.Namespace) -> list[dict[str, str]]:
-    found = [{"backend": "faster-whisper", "model": "tiny.en"}]
+    found = [{"backend": "none"}, {"backend": "faster-whisper", "model": "tiny.en"}]
     if options.whisper:
         found.append({"backend": "openai-whisper", "model": str(options.whisper)})
     return found
@@ -93,8 +106,8 @@ def _base(
     }
 
 
-def _rows(base: dict[str, Any], seeds: int) -> Iterator[str]:
-    for fusion in FUSIONS:
+def _rows(base: dict[str, Any], fusions: list[str], seeds: int) -> Iterator[str]:
+    for fusion in fusions:
         for model in MODELS:
             sections: dict[str, Any] = {"fusion": {"kind": fusion}, "model": {"kind": model}}
             if model == "cvae":

@@ -39,14 +39,14 @@ _JSON_ESCAPES = str.maketrans(
 def render(data: ReportData) -> str:
     """The whole page as text, UTF-8 safe."""
     found = scores.scores(data.scores)
-    style, script = _asset("report.css"), _asset("report.js")
+    style, script = asset("report.css"), asset("report.js")
     groups = clusters(data.tracks)
     chart = atlas.scatter(data.tracks, data.seed)
     context: dict[str, Any] = {
         "data": data,
         "style": Markup(style),
         "script": Markup(script),
-        "policy": Markup(_policy(style, script)),
+        "policy": Markup(policy(style=style, script=script)),
         "verdicts": story.judgements(data, found),
         "lead": story.lead(data, found),
         "scores": found,
@@ -67,16 +67,21 @@ def render(data: ReportData) -> str:
         "sentences": words.STATUSES,
         "label_of": label_of,
     }
-    return _environment().get_template("report.html").render(context)
+    return environment().get_template("report.html").render(context)
 
 
 def write(data: ReportData, path: Path | str) -> Path:
-    """Render to `path`, making its folder; a reader sees the old page or the new one, never half of it."""
+    """Render to `path`."""
+    return write_page(render(data), path)
+
+
+def write_page(text: str, path: Path | str) -> Path:
+    """Write `text`, making its folder; a reader sees the old page or the new one, never half of it."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        draft.write_text(render(data), encoding="utf-8")
+        draft.write_text(text, encoding="utf-8")
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)
@@ -130,8 +135,9 @@ def _visible(character: str) -> str:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Templates that escape every value and pass it through `displayed`."""
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         finalize=displayed,
@@ -139,25 +145,27 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
+    made.filters.update(
         number=story.number, p_value=story.p_value, yaml=as_yaml, script_json=as_script_json, duration=duration
     )
-    return environment
+    return made
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file beside the templates."""
     return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
-def _policy(style: str, script: str) -> str:
+def policy(*, style: str, script: str = "") -> str:
+    """A Content-Security-Policy that admits this style, this script, and nothing else."""
+
     def digest(text: str) -> str:
         return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
-    return (
-        f"default-src 'none'; style-src 'sha256-{digest(style)}'; script-src 'sha256-{digest(script)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
+    scripts = f"script-src 'sha256-{digest(script)}'; " if script else ""
+    sources = f"default-src 'none'; style-src 'sha256-{digest(style)}'; {scripts}img-src data:"
+    return f"{sources}; base-uri 'none'; form-action 'none'"
 
 
 def _points(chart: atlas.Map | None) -> list[list[str]]:

@@ -1,0 +1,74 @@
+"""One row of the study with one seed: fitted, clustered and scored like any experiment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ray_pipeline import experiment
+from ray_pipeline.audit.settings import members, settings
+from ray_pipeline.audit.study import StudyRow
+from ray_pipeline.collection import Collection
+from ray_pipeline.config import Config
+from ray_pipeline.evaluation import Evaluation, Fitted
+from ray_pipeline.fusion import LYRICS
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`scores` are rows as in the SCORES schema; `fit` holds loss parts of the last epoch and the number of parameters."""
+
+    seed: int
+    scores: list[dict[str, Any]]
+    fit: dict[str, float]
+    diverged: bool = False
+
+
+def run_row(row: StudyRow, collection: Collection, config: Config, seed: int) -> Outcome:
+    """Run `row` on `collection`, which has every view that the study's rows see.
+
+    Raises
+    ------
+    TrainingError
+        It cannot be fitted.
+    """
+    told = replace(collection, condition=list(collection.labels))
+    if row.late:
+        from ray_pipeline import late
+
+        evaluation = late.evaluate(told, members(config), row.late, config, seed)
+        return Outcome(seed, _rows(evaluation, seed), {})
+    if row.zero_fill:
+        told = replace(told, masks={**told.masks, LYRICS: np.ones(len(told), np.bool_)})
+    if "condition" not in row.model:
+        told = replace(told, condition=[])
+    fitted, _, evaluation = experiment.run(told, settings(row, config), seed)
+    if row.zero_fill:
+        evaluation = replace(evaluation, scores=[*evaluation.scores, _gap(evaluation, collection, config, seed)])
+    return Outcome(seed, _rows(evaluation, seed), _fit(fitted), fitted.card["status"] == "diverged")
+
+
+def _gap(evaluation: Evaluation, collection: Collection, config: Config, seed: int) -> Any:
+    """What the clusters know of the gap that was filled."""
+    from ray_pipeline import metrics
+
+    present = collection.masks[LYRICS]
+    return metrics.missingness_score(evaluation.labels, present, permutations=config.scoring.permutations, seed=seed)
+
+
+def _rows(evaluation: Evaluation, seed: int) -> list[dict[str, Any]]:
+    return [score.as_row("", seed) for score in evaluation.scores]
+
+
+def _fit(fitted: Fitted) -> dict[str, float]:
+    history = fitted.card["history"]
+    found = {"n_parameters": float(fitted.model.n_parameters)}
+    if not history:
+        return found
+    first, last = history[0], history[-1]
+    parts = {"loss": "loss", "loss_reconstruction": "reconstruction", "loss_kl": "kl"}
+    return (
+        found | {name: last[key] for name, key in parts.items()} | {"loss_reduction": 1 - last["loss"] / first["loss"]}
+    )

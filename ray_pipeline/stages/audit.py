@@ -1,0 +1,162 @@
+"""The study's rows on this collection, each with several seeds, spread over Ray → ``report/audit.{html,json}``.
+
+Every outcome is kept under ``audit/`` as it comes, so the same command goes on where an interrupted one was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from ray_pipeline import experiment, model_files
+from ray_pipeline.audit import ROWS, Line, Outcome, StudyRow, lines, possible, run_row
+from ray_pipeline.audit.settings import settings, view_of
+from ray_pipeline.audit.study import BETA, HYBRID, MEANS, STATS
+from ray_pipeline.collection import Collection
+from ray_pipeline.config import check
+from ray_pipeline.errors import ConfigError, RayPipelineError
+from ray_pipeline.fusion import LYRICS
+from ray_pipeline.report import audit_page
+from ray_pipeline.stages import session
+from ray_pipeline.stages.collection import read_collection
+from ray_pipeline.stages.context import Context
+from ray_pipeline.stages.train import seeds
+from ray_pipeline.stages.transcribe import has_lyrics
+from ray_pipeline.store import Lease, digest
+
+VERSION = 1
+CPUS_PER_TASK = 0.9
+PROBED_EPOCHS = 3
+
+Task = tuple[StudyRow, int, str]
+"""A row, a seed, and the name under which the outcome is kept."""
+
+
+def audit(ctx: Context) -> int:
+    """Run what is not run yet and write page and table; how many experiments were run.
+
+    Raises
+    ------
+    ConfigError
+        None of the features that the study saw is among this config's.
+    """
+    with ctx.timed("audit"), Lease(ctx.store.folder("leases"), "audit"):
+        collection = read_all_views(ctx)
+        tasks = _tasks(ctx, collection)
+        missing = [task for task in tasks if not _path(ctx, task[2]).is_file()]
+        ctx.progress("audit", 0, len(missing))
+        for done, (name, found) in enumerate(_on_ray(ctx, collection, missing), start=1):
+            model_files.write_folder(_path(ctx, name).parent, {}, {"outcome": found})
+            ctx.progress("audit", done, len(missing))
+        _write(ctx, collection, lines(_outcomes(ctx, collection, tasks)))
+        ctx.run.done["audit"] = len(missing)
+    return len(missing)
+
+
+def plan(ctx: Context) -> list[str]:
+    """What an audit would run and how long it may take, by a short probe of the study's Beta-VAE."""
+    collection = read_all_views(ctx)
+    tasks = _tasks(ctx, collection)
+    missing = {name for _, _, name in tasks if not _path(ctx, name).is_file()}
+    left_out = [f"  {row.table}, {row.name}: {why}" for row in ROWS if (why := _possible(ctx, row, collection))]
+    said = f"audit: {len(missing)} of {len({name for _, _, name in tasks})} experiments to run on {len(collection):,} tracks"
+    return [f"{said}, about {len(missing) * _probe(ctx, collection):,.0f} s with one CPU", *left_out]
+
+
+def read_all_views(ctx: Context) -> Collection:
+    """The collection with every view that a row of the study sees."""
+    views = [view for sees in (MEANS, STATS) if (view := view_of(sees, ctx.config))]
+    if not views:
+        raise ConfigError(
+            "features: the audit needs mfcc and mfcc_stats, or mfcc_native and fma_mfcc as FMA publishes them"
+        )
+    words = [LYRICS] if has_lyrics(ctx) else []
+    plain = ctx.config.plain() | {"fusion": {"kind": "none", "views": [*views, *words]}, "model": {"kind": "raw"}}
+    return read_collection(replace(ctx, config=check(plain)))
+
+
+def _tasks(ctx: Context, collection: Collection) -> list[Task]:
+    rows = [row for row in ROWS if not _possible(ctx, row, collection)]
+    return [(row, seed, _name(ctx, collection, row, seed)) for row in rows for seed in seeds(ctx.config)]
+
+
+def _possible(ctx: Context, row: StudyRow, collection: Collection) -> str:
+    n_with_words = int(collection.masks[LYRICS].sum()) if LYRICS in collection.masks else 0
+    return possible(row, ctx.config, n_with_words)
+
+
+def _name(ctx: Context, collection: Collection, row: StudyRow, seed: int) -> str:
+    """Two rows of the study that are one experiment have one name."""
+    what = {key: value for key, value in asdict(row).items() if key not in {"table", "name", "reported"}}
+    labels = hashlib.blake2b(json.dumps(collection.labels).encode(), digest_size=8).hexdigest()
+    settings = {key: ctx.config.plain()[key] for key in ("training", "scoring")}
+    data = collection.digest()
+    return digest({"version": VERSION, "row": what, **settings, "labels": labels, "data": data, "seed": seed})
+
+
+def _path(ctx: Context, name: str) -> Path:
+    return ctx.store.root / "audit" / name / "outcome.json"
+
+
+def _on_ray(ctx: Context, collection: Collection, tasks: list[Task]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Name and outcome of each distinct experiment, as they finish."""
+    distinct = {name: (row, seed) for row, seed, name in tasks}
+    if not distinct:
+        return
+    ray = session.connect(ctx)
+    shared, config = ray.put(collection), ctx.config.plain()
+    remote = ray.remote(num_cpus=CPUS_PER_TASK, max_retries=2)(_one)
+    running = {remote.remote(shared, config, ROWS.index(row), seed): name for name, (row, seed) in distinct.items()}
+    while running:
+        (ready,), _ = ray.wait(list(running), num_returns=1)
+        yield running.pop(ready), ray.get(ready)
+
+
+def _one(collection: Collection, config: dict[str, Any], row: int, seed: int) -> dict[str, Any]:
+    """Runs in a Ray task. What cannot be fitted is an outcome too."""
+    began = time.monotonic()
+    try:
+        with session.one_thread():
+            found = asdict(run_row(ROWS[row], collection, check(config), seed))
+    except RayPipelineError as error:
+        found = {"error": str(error)}
+    return found | {"seconds": round(time.monotonic() - began, 2)}
+
+
+def _outcomes(ctx: Context, collection: Collection, tasks: list[Task]) -> list[tuple[StudyRow, list[Outcome] | str]]:
+    out: list[tuple[StudyRow, list[Outcome] | str]] = []
+    for row in ROWS:
+        told = [model_files.read_json(_path(ctx, name)) for one, _, name in tasks if one is row]
+        failed = next((one["error"] for one in told if "error" in one), "")
+        why = _possible(ctx, row, collection) or (f"not possible here: {failed}" if failed else "")
+        out.append((row, why or [_outcome(one) for one in told]))
+    return out
+
+
+def _outcome(told: dict[str, Any]) -> Outcome:
+    return Outcome(**{key: value for key, value in told.items() if key != "seconds"})
+
+
+def _write(ctx: Context, collection: Collection, table: list[Line]) -> None:
+    folder = ctx.store.folder("report")
+    audit_page.write(table, folder, store=str(ctx.store.root), n_tracks=len(collection), label=collection.label)
+    ctx.say(f"audit  {folder / 'audit.html'}")
+
+
+def _probe(ctx: Context, collection: Collection) -> float:
+    """Seconds that one experiment takes: a few epochs measured and scaled, and one whole scoring."""
+    row = next((row for row in ROWS if row.model == BETA and not _possible(ctx, row, collection)), None)
+    row = row or next(row for row in ROWS if row.sees != HYBRID and not _possible(ctx, row, collection))
+    config = settings(row, ctx.config)
+    few = config.model_copy(update={"training": config.training.model_copy(update={"epochs": PROBED_EPOCHS})})
+    began = time.monotonic()
+    fitted = experiment.fit(collection, few, config.seed)
+    fitting = (time.monotonic() - began) * config.training.epochs / PROBED_EPOCHS
+    began = time.monotonic()
+    experiment.evaluate(collection, fitted, experiment.encode(collection, fitted), config, config.seed)
+    return fitting + time.monotonic() - began

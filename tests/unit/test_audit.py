@@ -1,0 +1,179 @@
+"""The audit: the study's own numbers, rows run on small made-up music, and what is said of both."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from configs import make_config
+
+from ray_pipeline.audit import ROWS, Outcome, StudyRow, lines, possible, run_row
+from ray_pipeline.audit.controls import gaussian, random_clusters
+from ray_pipeline.audit.lines import CONTROLS, Line
+from ray_pipeline.audit.settings import NO_LYRICS
+from ray_pipeline.audit.verdicts import of_external, of_fit, of_internal, of_reported
+from ray_pipeline.collection import Collection
+from ray_pipeline.report import audit_page
+
+BY_NAME = {(row.table, row.name): row for row in ROWS}
+BETA = BY_NAME["Table 1", "Beta-VAE"]
+CVAE = BY_NAME["Table 1", "CVAE"]
+HYBRID = BY_NAME["Task 1", "VAE on audio and lyrics"]
+ZEROS = BY_NAME["Task 1", "zeros passed off as lyrics"]
+PCA = BY_NAME["Task 2", "PCA + k-means"]
+N = 60
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Any:
+    return make_config(
+        tmp_path,
+        features=["mfcc", "mfcc_stats"],
+        lyrics={"backend": "faster-whisper"},
+        scoring={"label": "genre", "seeds": 1, "null_draws": 3, "permutations": 200},
+        source={"kind": "folder", "root": "/"},
+    )
+
+
+@pytest.fixture
+def collection() -> Collection:
+    """Two genres told apart by their means, a third of the tracks with words: float32 [60, 20], [60, 140], [60, 8]."""
+    rng = np.random.default_rng(0)
+    genres = np.arange(N) % 2
+    words = np.arange(N) % 3 == 0
+    views = {
+        "mfcc": rng.normal(size=(N, 20)) + 4 * genres[:, None],
+        "mfcc_stats": rng.normal(size=(N, 140)),
+        "lyrics": rng.normal(size=(N, 8)) * words[:, None],
+    }
+    masks = {name: np.ones(N, np.bool_) for name in views} | {"lyrics": words}
+    ids = [str(i) for i in range(N)]
+    arrays = {name: view.astype(np.float32) for name, view in views.items()}
+    return Collection(ids, ids, arrays, masks, [str(genre) for genre in genres], "genre")
+
+
+def line_of(found: list[Line], metric: str) -> Line:
+    (line,) = [line for line in found if line.metric == metric and line.table != CONTROLS]
+    return line
+
+
+def test_the_studys_losses_are_reconstruction_plus_beta_times_kl() -> None:
+    """17.9625 = 15.7037 + 4 × 0.5647, and 12.9078 = 9.3730 + 3.5348: its parts are per track, KL before its weight."""
+    for row, beta in ((BETA, 4.0), (CVAE, 1.0)):
+        said = row.reported
+        assert said["loss"] == pytest.approx(said["loss_reconstruction"] + beta * said["loss_kl"], abs=2e-4)
+
+
+def test_losses_are_put_down_in_the_same_parts(config: Any, collection: Collection) -> None:
+    fit = run_row(BETA, collection, config, 0).fit
+    assert fit["loss"] == pytest.approx(fit["loss_reconstruction"] + 4 * fit["loss_kl"], rel=1e-5)
+    assert fit["n_parameters"] == 365_908
+
+
+def test_the_headline_is_a_structureless_gaussian_in_one_dimension() -> None:
+    assert gaussian(1)["silhouette"].mean == pytest.approx(0.524, abs=0.005)
+    for metric in ("silhouette", "calinski_harabasz", "davies_bouldin"):
+        said = of_reported(metric, BETA.reported[metric], "kmeans")
+        assert said == "what a structureless 1-D Gaussian scores"
+        assert of_reported(metric, HYBRID.reported.get(metric, 9.9), "kmeans") == ""
+
+
+def test_its_agreement_with_genre_is_that_of_random_clusters_or_impossible() -> None:
+    assert random_clusters()["nmi"].mean == pytest.approx(0.004, abs=0.0005)
+    assert of_reported("ari", -0.0003, "kmeans") == of_reported("nmi", 0.0032, "kmeans") == "what random clusters score"
+    assert of_reported("purity", 0.1477, "kmeans").startswith("impossible: below the largest genre's share, 0.1493")
+    assert of_reported("purity", 0.1506, "kmeans") == "what random clusters score"
+    assert of_reported("ari", 0.2, "kmeans") == of_reported("purity", 0.6, "kmeans") == ""
+
+
+def test_dbscan_leaves_the_noise_out() -> None:
+    assert of_reported("silhouette", 0.4862, "dbscan") == "leaves the noise out"
+
+
+@pytest.mark.parametrize(
+    ("z", "collapsed", "p", "said"),
+    [
+        (6.0, False, 0.04, "above structureless data, z = 6.0"),
+        (6.0, False, 0.4, "what structureless data scores, z = 6.0"),
+        (0.3, True, 0.4, "collapsed: what structureless data scores, z = 0.3"),
+        (-4.0, False, 1.0, "worse than structureless data, z = -4.0"),
+        (None, False, None, "no null to compare with"),
+    ],
+)
+def test_scores_of_the_latents_in_words(z: float | None, collapsed: bool, p: float | None, said: str) -> None:
+    assert of_internal(z, collapsed, p) == said
+
+
+def test_scores_with_labels_in_words() -> None:
+    assert of_external(0.41, "") == "at chance, p = 0.41"
+    assert of_external(0.001, "") == "above chance, p = 0.001"
+    assert of_external(0.001, "label leak: the model was given it") == "label leak: the model was given it"
+
+
+def test_fits_in_words() -> None:
+    assert of_fit("n_parameters", 365_908, 365_908.0) == "exact"
+    assert of_fit("loss_reconstruction", 15.7, 16.0) == "agrees"
+    assert of_fit("loss", 10.0, 15.0).startswith("+50%")
+
+
+def test_a_row_that_tells_genres_apart_is_above_chance(config: Any, collection: Collection) -> None:
+    found = lines([(BETA, [run_row(BETA, collection, config, seed) for seed in (0, 1)])])
+    ami = line_of(found, "ami")
+    assert ami.n_seeds == 2 and ami.p is not None and ami.p < 0.01
+    assert ami.verdict.startswith("above chance")
+    silhouette = line_of(found, "silhouette")
+    assert silhouette.reported == 0.5264 and silhouette.null_sd is not None
+    assert silhouette.verdict.startswith("reported: what a structureless 1-D Gaussian scores; here: ")
+
+
+def test_a_row_that_was_given_the_genre_is_a_leak(config: Any, collection: Collection) -> None:
+    found = lines([(CVAE, [run_row(CVAE, collection, config, 0)])])
+    assert "label leak: the model was given" in line_of(found, "ami").verdict
+    assert line_of(found, "n_parameters").verdict == "exact"
+
+
+def test_zeros_passed_off_as_lyrics_split_by_the_gap(config: Any, collection: Collection) -> None:
+    by_metric = {score["metric"]: score for score in run_row(ZEROS, collection, config, 0).scores}
+    masked = {score["metric"]: score for score in run_row(HYBRID, collection, config, 0).scores}
+    assert by_metric["ami_missing"]["value"] > masked["ami_missing"]["value"]
+
+
+def test_diverged_is_said(config: Any) -> None:
+    score = {"metric": "ami", "value": 0.0, "null_mean": None, "null_sd": None, "chance": 0.0, "lift": 0.0}
+    score |= {"z": None, "p": 1.0, "note": ""}
+    (ami, *_) = lines([(BETA, [Outcome(0, [score], {}, diverged=True)])])
+    assert ami.verdict.endswith("diverged")
+
+
+def test_what_cannot_be_run_says_why(config: Any) -> None:
+    assert possible(HYBRID, config, n_with_words=0) == NO_LYRICS
+    assert possible(HYBRID, config, n_with_words=9) == ""
+    bare = config.model_copy(update={"features": ("mfcc",)})
+    assert possible(PCA, bare, 9) == "not possible here: none of fma_mfcc, mfcc_stats is among the features"
+    assert "no label is named" in possible(CVAE, config.model_copy(update={"scoring": type(config.scoring)()}), 9)
+    found = lines([(HYBRID, NO_LYRICS)])
+    assert line_of(found, "silhouette").verdict == NO_LYRICS
+    assert line_of(found, "silhouette").reproduced_mean is None
+
+
+def test_every_row_is_one_that_the_study_has() -> None:
+    assert len(BY_NAME) == len(ROWS), "a row is known by its table and name"
+    assert {row.table for row in ROWS} == {"Task 1", "Task 2", "Table 1", "Table 2"}
+
+
+def test_the_page_opens_offline_and_its_data_is_the_table(tmp_path: Path) -> None:
+    hostile = StudyRow("Task 1", "<script>alert(1)</script>", "means", {}, {"silhouette": 0.5264})
+    found = lines([(hostile, NO_LYRICS)])
+    page = audit_page.write(found, tmp_path, store="s", n_tracks=60, label='"><b>').read_text(encoding="utf-8")
+    assert "<script" not in page and "http" not in re.sub(r'http-equiv="[^"]+"', "", page)
+    assert "what a structureless 1-D Gaussian scores; here: not possible here: no lyrics" in page
+    told = json.loads((tmp_path / "audit.json").read_text(encoding="utf-8"))
+    assert told == [line.plain() for line in found]
+    assert set(told[0]) == {
+        "table", "row", "metric", "reported", "reproduced_mean", "reproduced_sd", "n_seeds", "null_mean", "null_sd", "p",
+        "verdict",
+    }  # fmt: skip
