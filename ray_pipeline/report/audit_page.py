@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ray_pipeline.audit.lines import CONTROLS, Line
+from ray_pipeline.audit.table import CONTROLS, Line
 from ray_pipeline.metrics.score import LEAK
 from ray_pipeline.report.html import asset, environment, policy, write_page
 from ray_pipeline.report.plots import Strip

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ray_pipeline import experiment, model_files
-from ray_pipeline.audit import ROWS, Line, Outcome, StudyRow, lines, possible, run_row
+from ray_pipeline.audit import ROWS, Line, Outcome, StudyRow, controls, lines, possible, run_row
 from ray_pipeline.audit.settings import settings, view_of
 from ray_pipeline.audit.study import BETA, HYBRID, MEANS, STATS
 from ray_pipeline.collection import Collection
@@ -53,7 +53,7 @@ def audit(ctx: Context) -> int:
         for done, (name, found) in enumerate(_on_ray(ctx, collection, missing), start=1):
             model_files.write_folder(_path(ctx, name).parent, {}, {"outcome": found})
             ctx.progress("audit", done, len(missing))
-        _write(ctx, collection, lines(_outcomes(ctx, collection, tasks)))
+        _write(ctx, collection, [*lines(_outcomes(ctx, collection, tasks)), *controls()])
         ctx.run.done["audit"] = len(missing)
     return len(missing)
 

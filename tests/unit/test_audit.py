@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from configs import make_config
 
-from ray_pipeline.audit import ROWS, Outcome, StudyRow, lines, possible, run_row
+from ray_pipeline.audit import ROWS, Outcome, StudyRow, controls, lines, possible, run_row
 from ray_pipeline.audit.controls import gaussian, random_clusters
-from ray_pipeline.audit.lines import CONTROLS, Line
 from ray_pipeline.audit.settings import NO_LYRICS
+from ray_pipeline.audit.table import CONTROLS, Line
 from ray_pipeline.audit.verdicts import of_external, of_fit, of_internal, of_reported
 from ray_pipeline.collection import Collection
 from ray_pipeline.report import audit_page
@@ -57,7 +57,7 @@ def collection() -> Collection:
 
 
 def line_of(found: list[Line], metric: str) -> Line:
-    (line,) = [line for line in found if line.metric == metric and line.table != CONTROLS]
+    (line,) = [line for line in found if line.metric == metric]
     return line
 
 
@@ -147,6 +147,14 @@ def test_diverged_is_said(config: Any) -> None:
     score |= {"z": None, "p": 1.0, "note": ""}
     (ami, *_) = lines([(BETA, [Outcome(0, [score], {}, diverged=True)])])
     assert ami.verdict.endswith("diverged")
+
+
+def test_the_controls_have_no_row_of_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray_pipeline.audit.table.DIMS", (1,))
+    found = controls()
+    assert {line.table for line in found} == {CONTROLS}
+    assert {line.row for line in found} == {"N(0, 1) in 1 dimension", "random clusters"}
+    assert all(line.reported is None and line.reproduced_mean is not None for line in found)
 
 
 def test_what_cannot_be_run_says_why(config: Any) -> None:

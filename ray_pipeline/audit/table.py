@@ -43,11 +43,11 @@ class Line:
 
 
 def lines(found: Sequence[tuple[StudyRow, list[Outcome] | str]]) -> list[Line]:
-    """The whole table: each row of the study with its outcomes, or with why there are none, then the controls."""
+    """Each row of the study with its outcomes, or with why there are none."""
     out: list[Line] = []
     for row, outcomes in found:
         out += _not_possible(row, outcomes) if isinstance(outcomes, str) else _row(row, outcomes)
-    return out + controls()
+    return out
 
 
 def controls() -> list[Line]:
