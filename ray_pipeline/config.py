@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +17,7 @@ from ray_pipeline import shelf
 from ray_pipeline.errors import ConfigError
 from ray_pipeline.mistakes import dotted, explain, misread, shown
 from ray_pipeline.shelf import Params
+from ray_pipeline.space import Tune
 from ray_pipeline.yaml_source import Lines, Origin, parse_value, read_yaml
 
 # Sections that hold one part of a shelf: section -> (shelf, the key that names the part, what is taken if it is left out).
@@ -105,6 +108,7 @@ class Config(Section):
     scoring: Scoring = Scoring()
     resources: Resources = Resources()
     max_bad_fraction: float = Field(0.2, ge=0, le=1)
+    tune: Tune | None = Field(None, description="what a sweep searches; other commands take no notice of it")
 
     @field_validator("features")
     @classmethod
@@ -156,6 +160,7 @@ def check(raw: dict[str, Any], lines: Lines | None = None) -> Config:
     features = values.get("features")
     for i, feature in enumerate(features if isinstance(features, list | tuple) else []):
         _known("feature", feature, ("features", i), lines, mistakes)
+    values["tune"] = _tune(raw, lines, mistakes)
     try:
         config = Config.model_validate({k: v for k, v in values.items() if v is not None})
     except ValidationError as error:
@@ -184,6 +189,43 @@ def _part(
         return None
 
 
+def _tune(raw: dict[str, Any], lines: Lines, mistakes: list[str]) -> Tune | None:
+    """The ``tune:`` block, every value of its space tried as a config."""
+    given = raw.get("tune")
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        mistakes.append(f"{lines.where(('tune',))}: tune: a mapping of keys is needed, not {shown(given)}")
+        return None
+    try:
+        tune = Tune.model_validate(given)
+    except ValidationError as error:
+        mistakes += explain(error, ("tune",), lines, Tune, passed={"space"})
+        return None
+    fixed = {key: value for key, value in raw.items() if key != "tune"}
+    for point in tune.examples():
+        try:
+            check(with_keys(fixed, point), Lines(Origin(lines.where(("tune", list(point)[-1])))))
+        except ConfigError as error:
+            mistakes += [line for line in str(error).splitlines() if line not in mistakes]
+    return tune
+
+
+def with_keys(raw: Mapping[str, Any], point: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of `raw` with the dotted keys of `point` set.
+
+    Raises
+    ------
+    ConfigError
+        A key leads through what is no mapping.
+    """
+    out = copy.deepcopy(dict(raw))
+    # Whole sections and kinds first: they decide which other keys there are.
+    for key in sorted(point, key=lambda key: (key.count("."), not key.endswith((".kind", ".backend")))):
+        _set(out, tuple(key.split(".")), copy.deepcopy(point[key]), f"tune.{key}")
+    return out
+
+
 def _known(name: str, kind: Any, at: tuple[str | int, ...], lines: Lines, mistakes: list[str]) -> bool:
     try:
         shelf.params_of(name, kind if isinstance(kind, str) else str(kind))
@@ -194,23 +236,27 @@ def _known(name: str, kind: Any, at: tuple[str | int, ...], lines: Lines, mistak
 
 
 def _override(raw: dict[str, Any], lines: Lines, text: str) -> None:
-    """Apply one ``key=value``; another part named by it drops the keys that only the former part knew."""
+    """Apply one ``key=value``."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise ConfigError(f"--set {text}: write it as key=value, for example --set model.beta=4")
     path = tuple(key.strip().split("."))
     if not all(path):
         raise ConfigError(f"--set {text}: a name is missing before or after a dot")
-    parsed = parse_value(value, f"--set {key}")
+    _set(raw, path, parse_value(value, f"--set {key}"), f"--set {key}")
+    lines.replace(path, f"--set {key}")
+
+
+def _set(raw: dict[str, Any], path: tuple[str, ...], value: Any, what: str) -> None:
+    """Set one key; another part named by it drops the keys that only the former part knew."""
     at: Any = raw
     for step in path[:-1]:
         at = at.setdefault(step, {}) if isinstance(at, dict) else None
         if not isinstance(at, dict):
-            raise ConfigError(f"--set {key}: '{step}' is not a mapping")
+            raise ConfigError(f"{what}: '{step}' is not a mapping")
     if path[0] in PARTS and path[1:] == (PARTS[path[0]][1],):
-        _drop_former(at, path[0], parsed)
-    at[path[-1]] = parsed
-    lines.replace(path, f"--set {key}")
+        _drop_former(at, path[0], value)
+    at[path[-1]] = value
 
 
 def _drop_former(raw: dict[str, Any], section: str, kind: Any) -> None:

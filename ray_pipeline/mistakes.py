@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -20,16 +20,21 @@ def explain(
     lines: Lines,
     model: type[BaseModel],
     skip: set[str] | None = None,
+    passed: set[str] | None = None,
 ) -> list[str]:
-    """A line for each key of `model`, which stands at `at`, that pydantic complains of; sections in `skip` left out."""
+    """A line for each key of `model`, which stands at `at`, that pydantic complains of.
+
+    Sections in `skip` are left out; steps in `passed` are the model's alone, and nobody wrote them.
+    """
     told: dict[tuple[str | int, ...], list[str]] = {}
     for item in error.errors():
-        loc = tuple(step for step in item["loc"] if not _is_type_step(step))
+        whole = tuple(step for step in item["loc"] if not _is_type_step(step))
+        loc = tuple(step for step in whole if step not in (passed or ()))
         if skip and loc and loc[0] in skip:
             continue
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            message = f"unknown key{shelf.suggest(str(loc[-1]), _fields_at(model, loc[:-1]))}"
+            message = f"unknown key{shelf.suggest(str(loc[-1]), _fields_at(model, whole[:-1]))}"
         elif item["type"] in _NEEDED:
             message = f"{_NEEDED[item['type']]}, not {shown(item['input'])}"
         elif "input" in item and not isinstance(item["input"], dict | list) and item["type"] != "missing":
@@ -66,12 +71,18 @@ def _is_type_step(step: str | int) -> bool:
 
 
 def _fields_at(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
+    """Keys that are known at `path` below `model`; of a mapping, those of its values."""
+    inside: Any = model
     for step in path:
-        found = model.model_fields.get(str(step))
-        if found is None or not isinstance(found.annotation, type) or not issubclass(found.annotation, BaseModel):
+        if get_origin(inside) is dict:
+            inside = get_args(inside)[1]
+        elif isinstance(inside, type) and issubclass(inside, BaseModel) and step in inside.model_fields:
+            inside = inside.model_fields[str(step)].annotation
+        else:
             return []
-        model = found.annotation
-    return [field.alias or name for name, field in model.model_fields.items()]
+    if not (isinstance(inside, type) and issubclass(inside, BaseModel)):
+        return []
+    return [field.alias or name for name, field in inside.model_fields.items()]
 
 
 def dotted(path: tuple[str | int, ...]) -> str:

@@ -1,0 +1,12 @@
+"""A sweep without Ray: which trials there are, what a trial is worth, which are passed on to the next search.
+
+`trials` turns a config with a ``tune:`` block into configs; `objective` gates and ranks them; `proposers` hands them out one
+after another, and is told what became of each.
+"""
+
+from __future__ import annotations
+
+from ray_pipeline.sweep.objective import WORST, Judged, judge, pareto_front
+from ray_pipeline.sweep.trials import Trial, config_of, trial_of, trials
+
+__all__ = ["WORST", "Judged", "Trial", "config_of", "judge", "pareto_front", "trial_of", "trials"]

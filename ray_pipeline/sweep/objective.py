@@ -1,0 +1,126 @@
+"""What a trial is worth: gates that collapse does not pass, and the objective of those that do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ray_pipeline import shelf
+from ray_pipeline.errors import ConfigError
+from ray_pipeline.metrics.score import Score, shelf_name
+from ray_pipeline.space import Gates
+
+WORST = -1e9
+"""Objective of a trial that passed no gate or failed; below all that a metric can give, and finite."""
+
+LIFT, Z = "lift", "z"
+PARTS = (LIFT, Z)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """`values`, more is better, one for each objective; `reason` says which gate was not passed, "" if all were."""
+
+    values: tuple[float, ...]
+    reason: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def known_objectives() -> list[str]:
+    """Every metric, its lift, its z: ``silhouette_input``, ``silhouette.lift``, …"""
+    names = list(shelf.shelf("metric"))
+    return [*names, *(f"{name}.{part}" for name in names for part in PARTS)]
+
+
+def check_objectives(names: Sequence[str]) -> None:
+    """Raise ConfigError where an objective does not exist."""
+    known = known_objectives()
+    for name in names:
+        if shelf_name(name) not in known and name not in known:
+            raise ConfigError(
+                f"tune.objective: unknown metric '{name}'{shelf.suggest(name, list(shelf.shelf('metric')))}"
+            )
+
+
+def uses_labels(names: Sequence[str]) -> bool:
+    """Whether an objective is held against labels: then the sweep is no longer unsupervised, and has to say so."""
+    return any(_metric(name).family == "external" for name in names)
+
+
+def judge(
+    seeds: Sequence[Sequence[Score]], labels: Sequence[NDArray[np.int32]], names: Sequence[str], gates: Gates
+) -> Judged:
+    """The objective over the seeds of a trial: the mean, or the worst there is if a gate is not passed with any of them.
+
+    Parameters
+    ----------
+    seeds : the scores of each seed
+    labels : int32 [n] of each seed, -1 = noise
+    """
+    metrics = _means(seeds)
+    for scores, clusters in zip(seeds, labels, strict=True):
+        if reason := _gated(scores, clusters, gates):
+            return Judged((WORST,) * len(names), reason, metrics)
+    values = tuple(_metric(name).direction * metrics.get(name, math.nan) for name in names)
+    if not all(math.isfinite(value) for value in values):
+        missing = ", ".join(name for name, value in zip(names, values, strict=True) if not math.isfinite(value))
+        return Judged((WORST,) * len(names), f"no value of {missing}", metrics)
+    return Judged(values, "", metrics)
+
+
+def pareto_front(values: Sequence[Sequence[float]]) -> list[int]:
+    """Places of the points that no other is at least as good as in everything and better in something."""
+    points = np.asarray(values, float)
+    out = []
+    for i, point in enumerate(points):
+        better = (points >= point).all(axis=1) & (points > point).any(axis=1)
+        if not better.any():
+            out.append(i)
+    return out
+
+
+def _metric(name: str) -> _Direction:
+    base, _, part = name.partition(".")
+    metric = shelf.part("metric", shelf_name(base))
+    # Lift and z are signed so that more is better.
+    return _Direction(1 if part in PARTS else metric.direction, metric.family)
+
+
+@dataclass(frozen=True)
+class _Direction:
+    direction: int
+    family: str
+
+
+def _means(seeds: Sequence[Sequence[Score]]) -> dict[str, float]:
+    """Mean over seeds of each metric, its lift and its z."""
+    found: dict[str, list[float]] = {}
+    for scores in seeds:
+        for score in scores:
+            for name, value in (
+                (score.metric, score.value),
+                *((f"{score.metric}.{p}", getattr(score, p)) for p in PARTS),
+            ):
+                if math.isfinite(value):
+                    found.setdefault(name, []).append(value)
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def _gated(scores: Sequence[Score], labels: NDArray[np.int32], gates: Gates) -> str:
+    """The first gate that is not passed."""
+    by_name = {score.metric: score.value for score in scores}
+    error, yardstick = by_name.get("reconstruction", math.nan), by_name.get("reconstruction_pca2", math.nan)
+    if gates.reconstruction and not error <= yardstick:
+        return f"rebuilds worse than PCA with two components ({error:.3g} against {yardstick:.3g})"
+    noise = float((labels < 0).mean())
+    if noise > gates.largest_noise:
+        return f"{noise:.1%} noise, more than {gates.largest_noise:.0%}"
+    sizes = np.bincount(labels[labels >= 0]) / len(labels)
+    smallest = float(sizes[sizes > 0].min(initial=1.0)) if (sizes > 0).any() else 0.0
+    if smallest < gates.smallest_cluster:
+        return f"a cluster of {smallest:.2%} of the tracks, less than {gates.smallest_cluster:.0%}"
+    return ""
