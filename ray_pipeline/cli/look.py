@@ -14,7 +14,7 @@ Store = Annotated[Path, typer.Argument(metavar="STORE", help="The folder a run w
 
 def add_to(app: typer.Typer) -> None:
     """Add every command of this file to `app`."""
-    for command in (status, export, report, verify):
+    for command in (status, export, report, verify, prune):
         app.command(rich_help_panel="Read")(command)
 
 
@@ -69,3 +69,24 @@ def verify(store: Store) -> None:
         if problems:
             err.print("[dim]the next run of the stage that made it drops what is damaged and makes it again[/]")
             raise typer.Exit(1)
+
+
+def prune(
+    store: Store,
+    yes: Annotated[bool, typer.Option("--yes", help="Take it away; without this it is only listed.")] = False,
+) -> None:
+    """List what no run refers to any more; with --yes take it away and put small files together."""
+    with exits():
+        from ray_pipeline.store import open_store
+        from ray_pipeline.store.prune import prune as take_away
+        from ray_pipeline.store.prune import rubbish
+
+        place = open_store(store)
+        found = rubbish(place)
+        for one in found:
+            out.print(f"{one.size / 1e6:10.2f} MB  {safe(one.path.relative_to(place.root))}: {one.why}")
+        out.print(f"{len(found)} things, {sum(one.size for one in found) / 1e6:.2f} MB")
+        if yes:
+            out.print(f"freed {take_away(place) / 1e6:.2f} MB")
+        elif found:
+            out.print("[dim]nothing was taken away; to do that: ray-pipeline prune STORE --yes[/]")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,11 +56,21 @@ def latest_run(
     StoreError
         There is none, or a run's record cannot be read.
     """
-    for path in sorted((store.root / "runs").glob("*.json"), reverse=True):
-        run = _read(path)
+    for run in all_runs(store):
         if run.state in states and run.tables and where(run):
             return run
     raise StoreError(f"{store.root}: no finished run in it", hint="`ray-pipeline run CONFIG` makes one")
+
+
+def all_runs(store: Store) -> Iterator[Run]:
+    """Every run's record, the last run first, each read when it is asked for.
+
+    Raises
+    ------
+    StoreError
+        One cannot be read.
+    """
+    yield from (_read(path) for path in sorted((store.root / "runs").glob("*.json"), reverse=True))
 
 
 def _read(path: Path) -> Run:

@@ -125,6 +125,16 @@ class Table:
         """
         return [problem for fragment in self._fragments() for problem in self._damage_of(fragment)]
 
+    def files(self) -> set[str]:
+        """Names of the data files of the last version."""
+        return {Path(file.path).name for fragment in self._fragments() for file in fragment.metadata.files}
+
+    def note_checksums(self) -> None:
+        """Write down the checksum of every data file that has none, as after putting fragments together."""
+        for name in self.files():
+            if not _sum_path(self.uri, name).is_file():
+                _note_checksum(self.uri, name)
+
     def step_back(self) -> int:
         """Set aside the latest versions that cannot be read, until one can; how many that were."""
         aside = 0
