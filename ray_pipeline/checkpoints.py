@@ -1,8 +1,11 @@
-"""A training's state in a folder: weights, Adam's moments, and JSON; whoever reads it goes on where it was written."""
+"""A training's state in a folder: weights, Adam's moments, and its course; whoever reads it goes on where it was written."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -12,56 +15,110 @@ from numpy.typing import NDArray
 from ray_pipeline.errors import TrainingError
 from ray_pipeline.model_files import read_json, read_tensors, write_folder
 from ray_pipeline.models.base import BaseVae
-from ray_pipeline.models.contract import check_state
+from ray_pipeline.models.contract import State, check_state
 
 _FLOAT32 = np.dtype(np.float32)
+_ANEW = "Remove the folder to train from the start, or give this training one of its own."
 
 
-def write(folder: Path, epoch: int, model: BaseVae, optimizer: torch.optim.Optimizer, about: dict[str, Any]) -> None:
-    """Leave the state as `<folder>/epoch-000010/`, then remove older ones: at any moment one whole state is there."""
-    tensors = {f"model.{name}": array for name, array in model.state().items()}
-    for i, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"adam.{i}.{name}": tensor.cpu().numpy() for name, tensor in moments.items()}
-    write_folder(folder / f"epoch-{epoch:06d}", {"state": tensors}, {"state": about}, replaces=_written(folder))
+class Pace:
+    """When the next state is due: `every_s` after the last, and later where writing takes long: at most 5 % of the time.
+
+    Used around the writing, which it times: ``if pace.due(): with pace: write(…)``.
+    """
+
+    SHARE = 0.05
+
+    def __init__(self, every_s: float) -> None:
+        self._every_s = self._wait_s = every_s
+        self._last = time.monotonic()
+
+    def due(self) -> bool:
+        return time.monotonic() - self._last >= self._wait_s
+
+    def __enter__(self) -> None:
+        self._last = time.monotonic()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        began, self._last = self._last, time.monotonic()
+        self._wait_s = max(self._every_s, (self._last - began) / self.SHARE)
 
 
-def read(folder: Path, model: BaseVae, optimizer: torch.optim.Optimizer, run: dict[str, Any]) -> dict[str, Any] | None:
-    """Put the newest state into `model` and `optimizer` and return what was said about it; None if there is none.
+def write(
+    folder: Path,
+    epoch: int,
+    model: BaseVae,
+    optimizer: torch.optim.Optimizer,
+    course: Mapping[str, State],
+    run: dict[str, Any],
+) -> None:
+    """Leave the state as `<folder>/epoch-000010/`, then remove older ones: at any moment one whole state is there.
+
+    `course` {part: arrays} is what else there is to go on from; `run` is JSON, and must be the same for whoever reads it.
+    """
+    parts = {"model": model.state(), "adam": _moments(optimizer), **course}
+    tensors = {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
+    write_folder(_place(folder, epoch), {"state": tensors}, {"state": {"run": run}}, replaces=_written(folder).values())
+
+
+def newest(folder: Path) -> int:
+    """The epoch of the newest state; 0 where there is none."""
+    return max(_written(folder), default=0)
+
+
+def read(
+    folder: Path, epoch: int, model: BaseVae, optimizer: torch.optim.Optimizer, run: dict[str, Any]
+) -> dict[str, State]:
+    """Put the state after `epoch` into `model` and `optimizer`, and return its course.
 
     Raises
     ------
     TrainingError
         The state belongs to another `run`, or cannot be read, or does not fit the model.
     """
-    written = _written(folder)
-    if not written:
-        return None
-    about = read_json(written[-1] / "state.json")
-    if about.get("run") != run:
-        raise TrainingError(
-            f"{written[-1]}: this checkpoint belongs to other settings, other tracks or another seed",
-            hint="Remove the folder, or give this training one of its own.",
-        )
-    tensors = read_tensors(written[-1] / "state.safetensors")
-    moments = {name: array for name, array in tensors.items() if name.startswith("adam.")}
-    weights = {name.removeprefix("model."): array for name, array in tensors.items() if name not in moments}
-    model.load_state(weights)
-    _load_moments(model, optimizer, moments)
-    return about
+    place = _place(folder, epoch)
+    try:
+        about = read_json(place / "state.json")
+        if about.get("run") != run:
+            raise TrainingError("this checkpoint belongs to other settings, other tracks or another seed")
+        parts: dict[str, State] = {}
+        for name, array in read_tensors(place / "state.safetensors", about).items():
+            part, _, rest = name.partition(".")
+            parts.setdefault(part, {})[rest] = array
+        model.load_state(parts.pop("model", {}))
+        _load_moments(model, optimizer, parts.pop("adam", {}))
+    except TrainingError as error:
+        raise TrainingError(f"{place}: {error}", hint=_ANEW) from None
+    return parts
 
 
-def _written(folder: Path) -> list[Path]:
-    return sorted(folder.glob("epoch-??????"))
+def _place(folder: Path, epoch: int) -> Path:
+    return folder / f"epoch-{epoch:06d}"
+
+
+def _written(folder: Path) -> dict[int, Path]:
+    """Every state by its epoch."""
+    found = ((path.name.removeprefix("epoch-"), path) for path in folder.glob("epoch-*"))
+    return {int(number): path for number, path in found if number.isdecimal()}
+
+
+def _moments(optimizer: torch.optim.Optimizer) -> State:
+    state: dict[int, dict[str, torch.Tensor]] = optimizer.state_dict()["state"]
+    return {f"{i}.{name}": tensor.cpu().numpy() for i, moments in state.items() for name, tensor in moments.items()}
 
 
 def _load_moments(model: BaseVae, optimizer: torch.optim.Optimizer, tensors: dict[str, NDArray]) -> None:
+    if not tensors:  # fp16 may have skipped every step so far
+        return
     expected: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
     for i, parameter in enumerate(model.parameters()):
         for name, shape in (("exp_avg", parameter.shape), ("exp_avg_sq", parameter.shape), ("step", ())):
-            expected[f"adam.{i}.{name}"] = (tuple(shape), _FLOAT32)
+            expected[f"{i}.{name}"] = (tuple(shape), _FLOAT32)
     check_state(expected, tensors)
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, array in tensors.items():
-        _, number, name = key.split(".")
+        number, name = key.split(".")
         state.setdefault(int(number), {})[name] = torch.from_numpy(np.array(array))
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

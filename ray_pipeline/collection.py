@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,10 @@ class Collection:
 
     `views` {name: float32 [n, …]}; `masks` {name: bool [n]}, True = present; `labels` are the classes that clusters are held
     against, None where a track has none, and `label` is their name. `condition` holds the classes that a conditional model
-    is given, None where a track has none; without such a model it is empty.
+    is given, None where a track has none; without such a model it is empty. `artists` [n] are who plays, None where that is
+    not known. `factors` {name: [n]} are what latents are held against, numbers or class names, None or NaN where a track
+    has none. `measured_in` are the views of the yardstick where it is not those in `views`. Labels, artists, factors and
+    `measured_in` are for scores only: no fusion and no model ever sees them.
     """
 
     track_ids: list[str]
@@ -29,6 +33,9 @@ class Collection:
     labels: list[str | None] = field(default_factory=list)
     label: str | None = None
     condition: list[str | None] = field(default_factory=list)
+    artists: list[str | None] = field(default_factory=list)
+    factors: dict[str, list[Any]] = field(default_factory=dict)
+    measured_in: Views = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.contents)
@@ -49,10 +56,12 @@ def yardstick(collection: Collection) -> NDArray[np.float32]:
     """Standardised audio features [n, D]: the space in which clusters of any model can be compared.
 
     Lyrics are left out: most tracks lack them, and distances to a filled gap would reward clusters that follow the gap.
-    Where a fusion reads nothing else, they are the yardstick: its tracks all have them.
+    Where a fusion reads nothing else, they are the yardstick: its tracks all have them. Where experiments read different
+    features and are to be compared, `measured_in` has the same for all.
     """
-    names = [name for name in sorted(collection.views) if name != LYRICS] or [LYRICS]
-    flat = [collection.views[name].reshape(len(collection), -1).astype(np.float64) for name in names]
+    views = collection.measured_in or collection.views
+    names = [name for name in sorted(views) if name != LYRICS] or [LYRICS]
+    flat = [views[name].reshape(len(collection), -1).astype(np.float64) for name in names]
     x = np.concatenate(flat, axis=1)
     spread = x.std(axis=0)
     return np.asarray((x - x.mean(axis=0)) / np.where(spread > 0, spread, 1.0), np.float32)

@@ -17,7 +17,7 @@ from ray_pipeline import shelf
 from ray_pipeline.errors import ConfigError
 from ray_pipeline.mistakes import dotted, explain, misread, shown
 from ray_pipeline.shelf import Params
-from ray_pipeline.space import Tune
+from ray_pipeline.space import NO_MATTER, SEARCHED, Tune
 from ray_pipeline.yaml_source import Lines, Origin, parse_value, read_yaml
 
 # Sections that hold one part of a shelf: section -> (shelf, the key that names the part, what is taken if it is left out).
@@ -28,6 +28,16 @@ PARTS = {
     "model": ("model", "kind", "vae"),
     "clusterer": ("clusterer", "kind", "kmeans"),
 }
+
+LABEL = "label"
+"""The factor that is the classes of ``scoring.label``."""
+FACTORS = {
+    "tempo": "tempo_key_loudness",
+    "key": "tempo_key_loudness",
+    "loudness": "tempo_key_loudness",
+    "brightness": "brightness",
+}
+"""What else latents can be held against, and the feature that each factor is read from."""
 
 
 class Section(BaseModel):
@@ -79,6 +89,25 @@ class Scoring(Section):
     seeds: int = Field(3, ge=1, le=100, description="trainings, with seed, seed + 1, …; scores show their spread")
     null_draws: int = Field(20, ge=2, le=1000)
     permutations: int = Field(1000, ge=10)
+    yardstick: tuple[str, ...] = Field(
+        (), description="features in whose space clusters of any model are compared; none: those that the fusion reads"
+    )
+    factors: tuple[str, ...] = Field(
+        (),
+        description="what single latents are held against: tempo, key, loudness, brightness, label; no model sees them",
+    )
+
+    @field_validator("factors")
+    @classmethod
+    def _known_factors(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for name in names:
+            if name not in (*FACTORS, LABEL):
+                raise ValueError(f"unknown factor '{name}'{shelf.suggest(name, [*FACTORS, LABEL])}")
+        if len(set(names)) < len(names):
+            raise ValueError("a factor is named twice")
+        if LABEL in names and info.data.get("label") is None:
+            raise ValueError(f"'{LABEL}' is the classes of scoring.label, which names none")
+        return names
 
 
 class Resources(Section):
@@ -118,6 +147,32 @@ class Config(Section):
         if len(set(names)) < len(names):
             raise ValueError("a feature is named twice")
         return names
+
+    @field_validator("scoring")
+    @classmethod
+    def _yardstick_is_of_features(cls, scoring: Scoring, info: ValidationInfo) -> Scoring:
+        for name in scoring.yardstick:
+            if name not in info.data.get("features", (name,)):
+                raise ValueError(f"yardstick: '{name}' is not among features")
+        return scoring
+
+    @field_validator("scoring")
+    @classmethod
+    def _factors_come_of_features(cls, scoring: Scoring, info: ValidationInfo) -> Scoring:
+        seen = {
+            view
+            for _, value in info.data.get("fusion") or ()
+            for view in (value if isinstance(value, tuple) else [value])
+        }
+        for factor in scoring.factors:
+            feature = FACTORS.get(factor)
+            if feature and feature not in info.data.get("features", (feature,)):
+                raise ValueError(f"factor '{factor}' is read from the feature '{feature}', which is not among features")
+            if feature and feature in seen:
+                raise ValueError(
+                    f"factor '{factor}' is read from '{feature}', which the fusion takes: it would be given away"
+                )
+        return scoring
 
     @field_validator("store")
     @classmethod
@@ -202,6 +257,7 @@ def _tune(raw: dict[str, Any], lines: Lines, mistakes: list[str]) -> Tune | None
     except ValidationError as error:
         mistakes += explain(error, ("tune",), lines, Tune, passed={"space"})
         return None
+    mistakes += _not_searched(tune, lines)
     fixed = {key: value for key, value in raw.items() if key != "tune"}
     for point in tune.examples():
         try:
@@ -209,6 +265,20 @@ def _tune(raw: dict[str, Any], lines: Lines, mistakes: list[str]) -> Tune | None
         except ConfigError as error:
             mistakes += [line for line in str(error).splitlines() if line not in mistakes]
     return tune
+
+
+def _not_searched(tune: Tune, lines: Lines) -> list[str]:
+    """A line for each key of the space that trials must share, or that makes no difference to them."""
+    out = []
+    for key in tune.searched():
+        where = f"{lines.where(('tune', key) if key in tune.space else ('tune', 'together'))}: {key}"
+        if key in NO_MATTER:
+            out.append(f"{where}: changes no result, so there is nothing to search")
+        elif key.split(".")[0] not in SEARCHED:
+            out.append(
+                f"{where}: a sweep searches {', '.join(SEARCHED[:-1])} and {SEARCHED[-1]}; trials share the rest"
+            )
+    return out
 
 
 def with_keys(raw: Mapping[str, Any], point: Mapping[str, Any]) -> dict[str, Any]:

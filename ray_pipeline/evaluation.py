@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from ray_pipeline import shelf
 from ray_pipeline.clusterers.base import Clustering, KParams
 from ray_pipeline.clusterers.choice import automatic, chosen
 from ray_pipeline.collection import Collection, yardstick
-from ray_pipeline.config import Config
+from ray_pipeline.config import LABEL, Config, Scoring
 from ray_pipeline.fusion import LYRICS, FusionPart
 from ray_pipeline.metrics.score import LEAK, Score
 from ray_pipeline.metrics.score import notes as together
@@ -67,17 +68,41 @@ def evaluate(collection: Collection, fitted: Fitted, latents: Latents, config: C
     scores += metrics.latent_scores(
         latents.mu, kl_per_dim=latents.kl_per_dim, recon_error=latents.recon_error, matrix=matrix, mask=mask
     )
-    if collection.label and any(collection.labels):
-        external = metrics.external_scores(
-            found.labels, collection.labels, permutations=scoring.permutations, seed=seed
-        )
-        scores += [_leaked(score) for score in external] if leak else external
+    external = _external(collection, found.labels, scoring, seed)
+    scores += [_leaked(score) for score in external] if leak else external
+    artists, unknown = _artists(collection, found.labels, scoring, seed)
+    factors, unheld = _factors(collection, latents.mu, scoring, leak, seed)
+    scores += [*artists, *factors]
     if LYRICS in collection.masks:
         present = collection.masks[LYRICS]
         scores.append(metrics.missingness_score(found.labels, present, permutations=scoring.permutations, seed=seed))
-    notes = [*found.notes, *([leak] if leak else [])]
+    notes = [*found.notes, *(note for note in (leak, unknown, unheld) if note)]
     distance = _distances(latents.mu, found.labels, found.centres)
     return Evaluation(found.labels, distance, scores, notes, found.curve)
+
+
+def stability(
+    config: Config, seeds: Sequence[int], latents: Sequence[Latents], found: Sequence[Evaluation]
+) -> dict[int, list[Score]]:
+    """Seed → whether its clusters come back: `stability_bootstrap` of each, and `stability` over all with the first.
+
+    Not part of `evaluate`: it clusters a hundred times and more, and the second half asks for every seed.
+    """
+    from ray_pipeline import metrics
+
+    draws = config.scoring.null_draws
+    clusters = [_again(config.clusterer, one.curve) for one in found]
+    mus = [one.mu for one in latents]
+    scores = {
+        seed: [metrics.bootstrap_stability(mu, one.labels, cluster=again, null_draws=draws, seed=seed)]
+        for seed, mu, one, again in zip(seeds, mus, found, clusters, strict=True)
+    }
+    over_seeds = metrics.seeds_stability(
+        mus, [one.labels for one in found], clusters=clusters, seeds=seeds, null_draws=draws
+    )
+    if over_seeds is not None:
+        scores[seeds[0]].insert(0, over_seeds)
+    return scores
 
 
 def layout(mu: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
@@ -99,19 +124,71 @@ def layout(mu: NDArray[np.float32], seed: int) -> NDArray[np.float32]:
 
 def _clustered(x: NDArray[np.float32], params: Params, seed: int) -> tuple[Clustering, Cluster]:
     """Clusters of `x` [n, dim], and what finds as many in structureless data."""
+    from ray_pipeline import metrics
     from ray_pipeline.metrics.calibration import gaussian_like
     from ray_pipeline.metrics.internal import silhouette
 
     part = shelf.part("clusterer", params.kind)
+    if not (isinstance(params, KParams) and params.n_clusters == "auto"):
+        return part(x, params, seed), _again(params, [])
+    found = automatic(
+        x,
+        part,
+        params,
+        seed,
+        silhouette=lambda x, labels: silhouette(x, labels).value,
+        null=gaussian_like,
+        agreement=metrics.agreement,
+    )
+    return found, _again(params, found.curve)
+
+
+def _again(params: Params, curve: list[dict[str, Any]]) -> Cluster:
+    """The clusterer of `params` with the k that was chosen, where one was to be."""
+    part = shelf.part("clusterer", params.kind)
     if isinstance(params, KParams) and params.n_clusters == "auto":
-        found = automatic(
-            x, part, params, seed, silhouette=lambda x, labels: silhouette(x, labels).value, null=gaussian_like
-        )
-        best = chosen(found.curve)
+        best = chosen(curve)
         params = params.model_copy(update={"n_clusters": best["k"] if best else params.k_range[0]})
-    else:
-        found = part(x, params, seed)
-    return found, lambda drawn, draw: part(drawn, params, draw).labels
+    return lambda x, seed: part(x, params, seed).labels
+
+
+def _external(collection: Collection, labels: NDArray[np.int32], scoring: Scoring, seed: int) -> list[Score]:
+    """Clusters against the label, on all tracks and on one track an artist."""
+    from ray_pipeline import metrics
+
+    if not (collection.label and any(collection.labels)):
+        return []
+    classes, draws = collection.labels, scoring.permutations
+    found = metrics.external_scores(labels, classes, permutations=draws, seed=seed)
+    if not collection.artists:
+        return found
+    return found + metrics.filtered_scores(labels, classes, collection.artists, permutations=draws, seed=seed)
+
+
+def _artists(collection: Collection, labels: NDArray[np.int32], scoring: Scoring, seed: int) -> tuple[list[Score], str]:
+    """What clusters know of artists, or what is to be said where no artist is known."""
+    from ray_pipeline import metrics
+
+    artists = collection.artists or [None] * len(collection)
+    score = metrics.artist_share_score(labels, artists, permutations=scoring.permutations, seed=seed)
+    return ([score], "") if score else ([], "no artists are known: whether clusters follow artists cannot be told")
+
+
+def _factors(
+    collection: Collection, mu: NDArray[np.float32], scoring: Scoring, leak: str, seed: int
+) -> tuple[list[Score], str]:
+    """Whether single latents stand for the factors, or what is to be said where none can be held against them."""
+    from ray_pipeline import metrics
+
+    if not collection.factors:
+        return [], ""
+    scores = metrics.disentanglement_scores(
+        mu, collection.factors, permutations=scoring.permutations, null_draws=scoring.null_draws, seed=seed
+    )
+    names = ", ".join(collection.factors)
+    if not scores:
+        return [], f"latents were held against no factor: of {names} too little is known, or the latents are not finite"
+    return [_leaked(score) for score in scores] if leak and LABEL in collection.factors else scores, ""
 
 
 def _searched(score: Score, curve: list[dict[str, Any]]) -> Score:

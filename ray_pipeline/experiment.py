@@ -6,25 +6,27 @@ Tracks come sorted by the hash of their content, so that neither names nor the o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ray_pipeline import shelf
 from ray_pipeline.collection import Collection, yardstick
 from ray_pipeline.config import Config
-from ray_pipeline.errors import ConfigError, TrainingError
+from ray_pipeline.errors import TrainingError
 from ray_pipeline.evaluation import Evaluation, Fitted, evaluate, layout
-from ray_pipeline.features import check_together
-from ray_pipeline.fusion import LYRICS, FusionPart, check_needs
+from ray_pipeline.fusion import FusionPart
 from ray_pipeline.fusion.base import Masks, Views
-from ray_pipeline.models.condition import CONDITION, classes_of, condition_of, encoded
-from ray_pipeline.models.contract import Latents, Model
+from ray_pipeline.late_model import Late
+from ray_pipeline.models.condition import CONDITION, classes_of, condition_of, encoded, label_share_of, shown
+from ray_pipeline.models.contract import Latents, Model, State
+from ray_pipeline.needs import fusion_of, required, views_needed, views_required
 from ray_pipeline.shelf import Params
 from ray_pipeline.store import digest
 
 if TYPE_CHECKING:
-    from ray_pipeline.training import Epoch
+    from ray_pipeline.training import Epoch, History
 
 __all__ = [
     "Collection", "Evaluation", "Fitted", "encode", "evaluate", "experiment_id", "fit", "layout", "model_id", "run",
@@ -33,30 +35,6 @@ __all__ = [
 
 VERSION = 1
 FEWEST = 2  # tracks; of one alone nothing can be said
-
-
-def views_needed(config: Config) -> tuple[str, ...]:
-    """Names of the views that the config's fusion reads.
-
-    Raises
-    ------
-    ConfigError
-        It needs a view that is not among the features, takes two that must not be joined, or cannot do without lyrics
-        where there are none.
-    """
-    fusion = _fusion(config)
-    check_needs(fusion.params, fusion.needs, config.features)
-    lyrics = (LYRICS,) if config.lyrics.kind != "none" else ()
-    if LYRICS in fusion.required and not lyrics:
-        raise ConfigError(f"fusion.kind: '{config.fusion.kind}' needs lyrics, and lyrics.backend is none")
-    views = fusion.needs or (*config.features, *lyrics)
-    check_together(views)
-    return views
-
-
-def views_required(config: Config) -> tuple[str, ...]:
-    """Names of the views without which a track has no place in the config's fusion."""
-    return _fusion(config).required
 
 
 def model_id(config: Config, data: str, seed: int) -> str:
@@ -80,8 +58,14 @@ def fit(
     device: str = "cpu",
     checkpoint: Path | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
+    trained: dict[str, State] | None = None,
+    fusion: FusionPart | None = None,
 ) -> Fitted:
     """Fuse the views and train the config's model on them.
+
+    `trained` has members of late fusion, by name, that were trained on the same collection with the same settings and seed,
+    and need not be again; those that are trained now are added. `fusion` is the config's, where the caller has one that
+    remembers what it was fitted on.
 
     Raises
     ------
@@ -95,26 +79,24 @@ def fit(
             f"{len(collection)} tracks with features are too few to cluster",
             hint="`ray-pipeline status STORE` tells what became of the others",
         )
-    fusion = _fusion(config)
+    fusion = fusion or fusion_of(config.fusion)
     fusion.fit(collection.views, collection.masks)
-    wanted = condition_of(config.model)
-    classes = classes_of(collection.condition, wanted.label) if wanted else []
-    views, masks = _given(collection, fusion, config.model, classes)
+    told, classes = _told(collection, config.model, seed)
+    views, masks = _given(told, fusion, config.model, classes)
     shapes = {name: tuple(view.shape[1:]) for name, view in views.items()}
     model: Model = shelf.part("model", config.model.kind)(config.model, shapes, seed)
-    history = training.fit(
-        model, views, masks, config.training, seed=seed, device=device, checkpoint=checkpoint, on_epoch=on_epoch
-    )
+    train = partial(training.fit, training=config.training, seed=seed, device=device, on_epoch=on_epoch)
+    if isinstance(model, Late):
+        course = _train_members(model, views, masks, train, checkpoint, {} if trained is None else trained)
+    else:
+        course = _course(train(model, views, masks, checkpoint=checkpoint))
     card = {
         "seed": seed,
         "n_tracks": len(collection),
-        "status": history.status,
-        "precision": history.precision,
-        "history": [asdict(epoch) for epoch in history.epochs],
-        "kl_per_dim": history.kl_per_dim,
+        **course,
         "training": config.training.model_dump(mode="json"),
         "classes": classes,
-        "notes": [] if history.status == "ok" else [f"diverged at epoch {history.diverged_at}"],
+        "notes": [*course["notes"], *_hidden(collection, told, config.model)],
     }
     return Fitted(model, fusion, card)
 
@@ -134,9 +116,63 @@ def run(
     return fitted, latents, evaluate(collection, fitted, latents, config, seed)
 
 
-def _fusion(config: Config) -> FusionPart:
-    fusion: FusionPart = shelf.part("fusion", config.fusion.kind)(config.fusion)
-    return fusion
+def _course(history: History) -> dict[str, Any]:
+    """What a card says of one training."""
+    return {
+        "status": history.status,
+        "precision": history.precision,
+        "history": [asdict(epoch) for epoch in history.epochs],
+        "kl_per_dim": history.kl_per_dim,
+        "notes": [] if history.status == "ok" else [f"diverged at epoch {history.diverged_at}"],
+    }
+
+
+def _train_members(
+    model: Late,
+    views: Views,
+    masks: Masks,
+    train: Callable[..., History],
+    checkpoint: Path | None,
+    trained: dict[str, State],
+) -> dict[str, Any]:
+    """Fit late fusion, each member that is not in `trained` by `train`; what a card says of it."""
+    courses: dict[str, dict[str, Any]] = {}
+
+    def one(name: str, member: Model, views: Views, masks: Masks) -> None:
+        if name in trained:
+            member.load_state(trained[name])
+            return
+        history = train(member, views, masks, checkpoint=checkpoint / name if checkpoint else None)
+        courses[name], trained[name] = _course(history), member.state()
+
+    model.fit(views, masks, one)
+    diverged = [f"member '{name}': {note}" for name, course in courses.items() for note in course["notes"]]
+    return {
+        "status": "diverged" if diverged else "ok",
+        "precision": next((course["precision"] for course in courses.values()), "fp32"),
+        "history": [],
+        "kl_per_dim": [],
+        "members": courses,
+        "notes": [*diverged, *model.notes],
+    }
+
+
+def _told(collection: Collection, model: Params, seed: int) -> tuple[Collection, list[str]]:
+    """The collection with the labels that the model is shown, and their classes; untouched where it is shown none."""
+    wanted = condition_of(model)
+    if wanted is None:
+        return collection, []
+    labels = shown(collection.condition, label_share_of(model), seed)
+    return replace(collection, condition=labels), classes_of(labels, wanted.label)
+
+
+def _hidden(collection: Collection, told: Collection, model: Params) -> list[str]:
+    """What a reader should know where the model was shown a part of the labels."""
+    wanted = condition_of(model)
+    n_there, n_told = (sum(map(bool, labels)) for labels in (collection.condition, told.condition))
+    if wanted is None or n_told == n_there:
+        return []
+    return [f"the model was shown '{wanted.label}' of {n_told:,} of the {n_there:,} tracks that have it"]
 
 
 def _given(collection: Collection, fusion: FusionPart, model: Params, classes: list[str]) -> tuple[Views, Masks]:
@@ -147,7 +183,7 @@ def _given(collection: Collection, fusion: FusionPart, model: Params, classes: l
     TrainingError
         Tracks lack a view without which the fusion knows nothing of them.
     """
-    for name in fusion.required:
+    for name in required(fusion, model):
         lacking = int((~collection.masks[name]).sum())
         if lacking:
             raise TrainingError(

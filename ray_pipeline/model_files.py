@@ -1,7 +1,11 @@
-"""A fitted model on disk: `model.safetensors`, `fusion.safetensors`, `card.json` in one folder, whole or not at all."""
+"""A fitted model on disk: `model.safetensors`, `fusion.safetensors`, `card.json` in one folder, whole or not at all.
+
+The card holds the SHA-256 of both files: a bit that flips among the numbers leaves a safetensors file as valid as before.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import shutil
@@ -16,14 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as tensor_bytes
 
 from ray_pipeline import shelf
 from ray_pipeline.errors import ConfigError, TrainingError
 from ray_pipeline.fusion import FusionPart
 from ray_pipeline.models.contract import Model
 
-FORMAT = 1
+FORMAT = 2
+SHA256 = "sha256"
+_AGAIN = "remove the folder, and `ray-pipeline train` makes it again"
 _MAX_JSON_BYTES = 1_000_000
 _MAX_DIM = 1_000_000
 _VERSIONS = ("numpy", "scikit-learn", "torch")
@@ -50,19 +57,22 @@ def load(folder: Path) -> tuple[Model, FusionPart, dict[str, Any]]:
     Raises
     ------
     TrainingError
-        A file is missing, is no safetensors, or holds tensors or settings that do not fit; the text says which.
+        A file is missing, is no safetensors, has changed since it was written, or holds tensors or settings that do not
+        fit; the text says which.
     """
     card = read_json(folder / "card.json")
     if card.get("format") != FORMAT:
-        raise TrainingError(f"{folder / 'card.json'}: format {card.get('format')!r}, this version reads {FORMAT}")
+        raise TrainingError(
+            f"{folder / 'card.json'}: format {card.get('format')!r}, this version reads {FORMAT}", hint=_AGAIN
+        )
     try:
         fusion = shelf.part("fusion", _kind(card, "fusion"))(_params(card, "fusion"))
         build = shelf.part("model", _kind(card, "model"))
         model = build(_params(card, "model"), _shapes(card), 0)
-        fusion.load_state(read_tensors(folder / "fusion.safetensors"))
-        model.load_state(read_tensors(folder / "model.safetensors"))
+        fusion.load_state(read_tensors(folder / "fusion.safetensors", card))
+        model.load_state(read_tensors(folder / "model.safetensors", card))
     except (ConfigError, TrainingError) as error:
-        raise TrainingError(f"{folder}: {error}") from None
+        raise TrainingError(f"{folder}: {error}", hint=_AGAIN) from None
     return model, fusion, card
 
 
@@ -72,15 +82,21 @@ def write_folder(
     texts: Mapping[str, Mapping[str, Any]],
     replaces: Iterable[Path] = (),
 ) -> None:
-    """Write `<name>.safetensors` and `<name>.json`, put them at `folder` in one step, then remove what is replaced."""
+    """Write `<name>.safetensors` and `<name>.json`, put them at `folder` in one step, then remove what is replaced.
+
+    Where there are tensors, each JSON gets the key ``sha256``: file name → digest, for `read_tensors`.
+    """
+    files = {f"{name}.safetensors": tensor_bytes(_in_order(arrays)) for name, arrays in tensors.items()}
+    digests = {SHA256: {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}} if files else {}
     folder.parent.mkdir(parents=True, exist_ok=True)
     token = uuid.uuid4().hex[:8]
     fresh = folder.with_name(f".{folder.name}.{token}.new")
     fresh.mkdir()
-    for name, arrays in tensors.items():
-        save_file({key: np.array(array, order="C") for key, array in arrays.items()}, fresh / f"{name}.safetensors")
+    for name, data in files.items():
+        (fresh / name).write_bytes(data)
     for name, value in texts.items():
-        (fresh / f"{name}.json").write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        text = json.dumps({**value, **digests}, indent=1, allow_nan=False)
+        (fresh / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
     aside = folder.with_name(f".{folder.name}.{token}.old")
     if folder.exists():
         folder.replace(aside)
@@ -102,12 +118,35 @@ def read_json(path: Path) -> dict[str, Any]:
     return found
 
 
-def read_tensors(path: Path) -> dict[str, NDArray]:
-    """The arrays of a safetensors file; any other content, a pickle say, is refused unread."""
+def read_tensors(path: Path, about: Mapping[str, Any] | None = None) -> dict[str, NDArray]:
+    """The arrays of a safetensors file; any other content, a pickle say, is refused unread.
+
+    `about` is the JSON that `write_folder` wrote beside it: with it, a file that has changed since is refused too.
+    """
     try:
-        return load_file(path)
+        data = path.read_bytes()
+        tensors = load_tensors(data)
     except (OSError, SafetensorError, KeyError, TypeError) as error:
         raise TrainingError(f"{path}: no safetensors file that can be read: {error}") from None
+    if about is not None:
+        _check_digest(path, data, about.get(SHA256))
+    return tensors
+
+
+def _in_order(arrays: Mapping[str, NDArray]) -> dict[str, NDArray]:
+    return {name: np.array(array, order="C") for name, array in arrays.items()}
+
+
+def _check_digest(path: Path, data: bytes, known: Any) -> None:
+    """Compare the digest of what was read with the one in `known` {file name: digest}."""
+    expected = known.get(path.name) if isinstance(known, dict) else None
+    if not isinstance(expected, str):
+        raise TrainingError(f"{path}: the JSON beside it holds no {SHA256} of it, so it cannot be checked")
+    found = hashlib.sha256(data).hexdigest()
+    if found != expected:
+        raise TrainingError(
+            f"{path}: changed since it was written, its SHA-256 is {found[:16]}… and should be {expected[:16]}…"
+        )
 
 
 def _kind(card: dict[str, Any], name: str) -> str:

@@ -20,10 +20,16 @@ def rank() -> int:
     return dist.get_rank() if world_size() > 1 else 0
 
 
-def share(rows: Tensor) -> Tensor:
-    """This rank's part of a batch's row numbers; all of them where the parts would be too small for BatchNorm."""
+def share(rows: Tensor) -> tuple[Tensor, float]:
+    """This rank's part of a batch's row numbers, and how many rows it counts for: over ranks these add up to the batch.
+
+    Where the parts would be too small for BatchNorm, every rank takes all rows.
+    """
     ranks = world_size()
-    return rows if len(rows) < FEWEST_ROWS * ranks else rows[rank() :: ranks]
+    if ranks == 1 or len(rows) < FEWEST_ROWS * ranks:
+        return rows, len(rows) / ranks
+    mine = rows[rank() :: ranks]
+    return mine, float(len(mine))
 
 
 def in_step(model: nn.Module, device: torch.device) -> nn.Module:
@@ -40,10 +46,15 @@ def summed(values: Tensor) -> Tensor:
     return values
 
 
-def agreed(decision: bool, device: torch.device | str = "cpu") -> bool:
-    """Rank 0's decision, on every rank: clocks differ, and all must report the same number of times."""
+def of_first(number: int, device: torch.device | str = "cpu") -> int:
+    """Rank 0's `number`, on every rank: what each sees of a folder, or of a clock, may differ."""
     if world_size() == 1:
-        return decision
-    vote = torch.tensor([int(decision)], device=device)
-    dist.broadcast(vote, src=0)
-    return bool(vote.item())
+        return number
+    told = torch.tensor([number], device=device)
+    dist.broadcast(told, src=0)
+    return int(told.item())
+
+
+def unanimous(decision: bool, device: torch.device | str = "cpu") -> bool:
+    """Whether every rank decides so."""
+    return int(summed(torch.tensor([int(decision)], device=device)).item()) == world_size()

@@ -131,6 +131,27 @@ SCORES = pa.schema(
     ]
 )
 
+# Each trial of a sweep as it ended; `scores` and `spread` are mean and standard deviation over its seeds.
+TRIALS = pa.schema(
+    [
+        pa.field("sweep_id", pa.string(), nullable=False),
+        pa.field("trial_id", pa.string(), nullable=False),
+        ("number", pa.int32()),
+        ("config", pa.string()),
+        ("point", pa.string()),
+        ("seed", pa.int64()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("objective", pa.list_(pa.float64())),
+        ("scores", pa.map_(pa.string(), pa.float64())),
+        ("spread", pa.map_(pa.string(), pa.float64())),
+        ("n_tracks", pa.int64()),
+        ("epochs", pa.int32()),
+        ("seconds", pa.float64()),
+        ("versions", pa.string()),
+    ]
+)
+
 
 def feature(name: str, shape: tuple[int, ...], dtype: pa.DataType | None = None) -> pa.Schema:
     """Schema of one feature's dataset: the key, what decoding saw, and one array column of `shape`."""

@@ -22,6 +22,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 DRAWN = ("choice", "uniform", "loguniform", "randint")
 KINDS = ("grid", *DRAWN)
 MOST_TRIALS = 100_000
+SEARCHED = ("fusion", "model", "training", "clusterer")
+"""Sections that a sweep may search; all its trials share the data, the seeds and what they are scored by."""
+NO_MATTER = ("training.num_workers", "training.use_gpu")
+"""Keys in them that change no result."""
+EPOCHS = "training.epochs"
 
 Values = Mapping[str, Any]
 """Dotted key → value: one point of the space."""
@@ -128,6 +133,24 @@ class Tune(BaseModel):
         return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
+    def _scheduler_can_compare(self) -> Self:
+        if self.scheduler != "none" and len(self.objective) > 1:
+            raise ValueError(
+                f"scheduler {self.scheduler} compares by one number: name one objective, or set it to none"
+            )
+        if self.scheduler != "pbt":
+            return self
+        if self.search == "optuna":
+            raise ValueError("scheduler pbt changes settings by itself: set search to random or grid")
+        if EPOCHS in self.searched():
+            raise ValueError(f"scheduler pbt has its trials train side by side: take {EPOCHS} out of the space")
+        if self.max_concurrent or self.time_budget_s:
+            raise ValueError("scheduler pbt needs all its trials: leave max_concurrent and time_budget_s out")
+        if not self.mutable():
+            raise ValueError("scheduler pbt has nothing to change: give a key of model or training a range")
+        return self
+
+    @model_validator(mode="after")
     def _something_to_search(self) -> Self:
         if not self.space and not self.together:
             raise ValueError("names nothing to search; for example  model.beta: {grid: [1, 4]}")
@@ -135,6 +158,19 @@ class Tune(BaseModel):
         if self.search == "grid" and drawn:
             raise ValueError(f"search is grid, and {', '.join(drawn)} would have to be drawn: give it a grid")
         return self
+
+    def searched(self) -> list[str]:
+        """Every dotted key that is searched."""
+        return [*self.space, *dict.fromkeys(key for shared in self.together for key in shared if key not in self.space)]
+
+    def mutable(self) -> dict[str, Distribution]:
+        """What may change while a model trains: ranges of numbers that decide no tensor's shape."""
+        return {
+            key: one
+            for key, one in self.space.items()
+            if (one.kind in {"uniform", "loguniform"} and key.startswith(("model.", "training.")))
+            or (one.kind == "randint" and key.startswith("training."))
+        }
 
     def grids(self) -> list[Values]:
         """Every point of the grids; one empty point where there is none."""

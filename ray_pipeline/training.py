@@ -11,10 +11,9 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,36 +22,16 @@ from torch import Tensor, nn
 from ray_pipeline import checkpoints, ranks
 from ray_pipeline.config import Training
 from ray_pipeline.errors import TrainingError
+from ray_pipeline.history import Epoch, History
 from ray_pipeline.model_files import load, save
 from ray_pipeline.models.base import BaseVae
-from ray_pipeline.models.contract import ClosedForm, Masks, Model, Views, check_view
+from ray_pipeline.models.contract import ClosedForm, Masks, Model, State, Views, check_view
+from ray_pipeline.precision import LEAST_SCALE, autocast, load_scaler, resolve_precision, scaler_for, scaler_state
 
-__all__ = ["Epoch", "History", "fit", "load", "save"]
+__all__ = ["Epoch", "History", "fit", "load", "resolve_precision", "save"]
 
-Precision = Literal["fp32", "bf16", "fp16"]
+CHECKPOINT_EVERY_S = 1.0
 Tensors = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """Means over the epoch's tracks; `epoch` counts from 1, `kl` is in nats, `seconds` is wall time."""
-
-    epoch: int
-    loss: float
-    reconstruction: float
-    kl: float
-    seconds: float
-
-
-@dataclass
-class History:
-    """What a fit did; `diverged` at epoch e means that the weights are those after epoch e - 1."""
-
-    epochs: list[Epoch] = field(default_factory=list)
-    kl_per_dim: list[float] = field(default_factory=list)
-    status: Literal["ok", "diverged"] = "ok"
-    diverged_at: int | None = None
-    precision: Precision = "fp32"
 
 
 @dataclass
@@ -84,13 +63,16 @@ def fit(
     precision: str | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     checkpoint: Path | None = None,
-    checkpoint_every: int = 10,
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
 ) -> History:
     """Train `model` in place on `views` {name: [n_tracks, …]}; missing values are those False in `masks`.
 
-    `precision` overrides `training.precision`. With `checkpoint`, a folder, training goes on from what is there, and
-    leaves its state there every `checkpoint_every` epochs and at the end; whoever owns the folder removes it. A loss or
-    weight that is no longer finite ends the fit with `status` "diverged" and the last finite weights.
+    `precision` overrides `training.precision`. With `checkpoint`, a folder that all ranks see, training goes on from what
+    is there, and leaves its state there after the first epoch that ends `checkpoint_every_s` after the last state was
+    written (later where writing takes long: see `checkpoints.Pace`), and at the end; whoever owns the folder removes it.
+
+    A loss or weight that is no longer finite ends the fit with `status` "diverged" and the last finite weights. In fp16 a
+    gradient that overflows is no divergence: that step is skipped and the loss scale halved, until no scale is left.
 
     Raises
     ------
@@ -109,22 +91,15 @@ def fit(
         _resume(run, checkpoint)
     # Seeds are set epoch by epoch below; the caller's own random state comes back afterwards.
     with torch.random.fork_rng(devices=[run.device] if run.device.type == "cuda" else []):
+        pace = checkpoints.Pace(checkpoint_every_s)
         for epoch in _epochs(run):
             if on_epoch:
                 on_epoch(epoch)
-            if checkpoint and (epoch.epoch % checkpoint_every == 0 or epoch.epoch == training.epochs):
-                checkpoints.write(checkpoint, epoch.epoch, run.model, run.optimizer, _about(run))
+            if checkpoint and ranks.rank() == 0 and (pace.due() or epoch.epoch == training.epochs):
+                with pace:
+                    checkpoints.write(checkpoint, epoch.epoch, run.model, run.optimizer, _course(run), _identity(run))
     run.model.eval()
     return run.history
-
-
-def resolve_precision(precision: str, device: torch.device) -> Precision:
-    """`auto` is fp32 on a CPU, bf16 on a GPU that has it in hardware, fp16 on one that does not."""
-    if precision != "auto":
-        return cast(Precision, precision)
-    if device.type != "cuda":
-        return "fp32"
-    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
 
 
 def batches(n: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
@@ -166,7 +141,7 @@ def _start(
         model=model,
         step=ranks.in_step(model, on),
         optimizer=torch.optim.Adam(model.parameters(), lr=training.learning_rate, fused=True),
-        scaler=torch.amp.GradScaler(on.type, enabled=history.precision == "fp16"),
+        scaler=scaler_for(history.precision, on),
         views={name: torch.from_numpy(np.array(views[name])).to(on) for name in model.shapes},
         masks={name: torch.from_numpy(np.array(mask)).to(on) for name, mask in masks.items() if name in model.shapes},
         n=n,
@@ -192,7 +167,7 @@ def _epoch(run: _Run) -> Epoch | None:
     began = time.perf_counter()
     before = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
     means = _steps(run, number).tolist()
-    if not (np.isfinite(means).all() and _finite(run.model)):
+    if not _healthy(run, means):
         run.model.load_state_dict(before)
         run.history.status, run.history.diverged_at = "diverged", number
         return None
@@ -210,32 +185,24 @@ def _steps(run: _Run, number: int) -> Tensor:
     shuffle = torch.Generator().manual_seed(_drawn([run.seed, number]))
     torch.manual_seed(_drawn([run.seed, number, ranks.rank()] if ranks.rank() else [run.seed, number]))
     total = torch.zeros((), device=run.device)
-    seen = torch.zeros((), device=run.device)
     for batch in batches(run.n, min(run.training.batch_size, run.n), shuffle):
-        rows = ranks.share(batch)
+        rows, weight = ranks.share(batch)
         on = rows.to(run.device)
         views = {name: x[on] for name, x in run.views.items()}
         masks = {name: m[on] for name, m in run.masks.items()}
         run.optimizer.zero_grad(set_to_none=True)
-        with _autocast(run):
+        with autocast(run.history.precision, run.device):
             out = run.step(views, masks)
-        run.scaler.scale(out.loss).backward()
+        run.scaler.scale(out.loss * (weight * ranks.world_size() / len(batch))).backward()
         run.scaler.step(run.optimizer)
         run.scaler.update()
         parts = torch.cat([torch.stack([out.loss, out.reconstruction, out.kl]), out.kl_per_dim]).detach()
-        total = total + parts * len(rows)
-        seen += len(rows)
-    return ranks.summed(total).double() / ranks.summed(seen)
+        total = total + parts * weight
+    return ranks.summed(total).double() / run.n
 
 
 def _drawn(seeds: list[int]) -> int:
     return int(np.random.SeedSequence(seeds).generate_state(1)[0])
-
-
-def _autocast(run: _Run) -> AbstractContextManager[Any]:
-    if run.history.precision == "fp32":
-        return nullcontext()
-    return torch.autocast(run.device.type, dtype={"bf16": torch.bfloat16, "fp16": torch.float16}[run.history.precision])
 
 
 def _set_learning_rate(run: _Run, number: int) -> None:
@@ -245,20 +212,22 @@ def _set_learning_rate(run: _Run, number: int) -> None:
         group["lr"] = training.learning_rate * training.lr_gamma ** ((number - 1) // training.lr_step)
 
 
-def _finite(model: nn.Module) -> bool:
-    return bool(torch.stack([torch.isfinite(tensor).all() for tensor in model.state_dict().values()]).all())
+def _healthy(run: _Run, means: list[float]) -> bool:
+    """Whether losses and weights are finite and fp16 still has a scale to go on with, on every rank."""
+    weights = torch.stack([torch.isfinite(tensor).all() for tensor in run.model.state_dict().values()])
+    fine = np.isfinite(means).all() and bool(weights.all()) and run.scaler.get_scale() >= LEAST_SCALE
+    return ranks.unanimous(bool(fine), run.device)
 
 
-def _about(run: _Run) -> dict[str, Any]:
-    """What a checkpoint says beside its tensors; what is under `run` must match, only the number of epochs may grow."""
-    identity = {
+def _identity(run: _Run) -> dict[str, Any]:
+    """What a checkpoint must have been written with to be gone on from; only the number of epochs may grow."""
+    return {
         "seed": run.seed,
         "data_crc32": run.data_crc32,
         "precision": run.history.precision,
         "training": run.training.model_dump(exclude={"epochs", "num_workers", "use_gpu", "precision"}),
         "model": run.model.params.model_dump(mode="json"),
     }
-    return {"run": identity, "history": asdict(run.history), "scaler": run.scaler.state_dict()}
 
 
 def _crc32(tensors: Tensors) -> int:
@@ -268,10 +237,16 @@ def _crc32(tensors: Tensors) -> int:
     return total
 
 
+def _course(run: _Run) -> dict[str, State]:
+    """How far the run has come."""
+    return {"history": run.history.state(), "scaler": scaler_state(run.scaler)}
+
+
 def _resume(run: _Run, folder: Path) -> None:
-    about = checkpoints.read(folder, run.model, run.optimizer, _about(run)["run"])
-    if about is None:
+    """Go on from the state that lies in `folder`; several ranks from the one that rank 0 sees."""
+    epoch = ranks.of_first(checkpoints.newest(folder), run.device)
+    if not epoch:
         return
-    run.scaler.load_state_dict(about["scaler"])
-    run.history.epochs = [Epoch(**epoch) for epoch in about["history"]["epochs"]]
-    run.history.kl_per_dim = about["history"]["kl_per_dim"]
+    course = checkpoints.read(folder, epoch, run.model, run.optimizer, _identity(run))
+    run.history.load_state(course.get("history", {}), epoch)
+    load_scaler(run.scaler, course.get("scaler", {}))

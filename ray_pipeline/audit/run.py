@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from ray_pipeline import experiment
-from ray_pipeline.audit.settings import members, settings
+from ray_pipeline.audit.settings import settings
 from ray_pipeline.audit.study import StudyRow
 from ray_pipeline.collection import Collection
 from ray_pipeline.config import Config
 from ray_pipeline.evaluation import Evaluation, Fitted
 from ray_pipeline.fusion import LYRICS
+from ray_pipeline.models.condition import condition_of
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,11 @@ def run_row(row: StudyRow, collection: Collection, config: Config, seed: int) ->
     TrainingError
         It cannot be fitted.
     """
-    told = replace(collection, condition=list(collection.labels))
-    if row.late:
-        from ray_pipeline import late
-
-        evaluation = late.evaluate(told, members(config), row.late, config, seed)
-        return Outcome(seed, _rows(evaluation, seed), {})
+    configured = settings(row, config)
+    told = replace(collection, condition=list(collection.labels) if condition_of(configured.model) else [])
     if row.zero_fill:
         told = replace(told, masks={**told.masks, LYRICS: np.ones(len(told), np.bool_)})
-    if "condition" not in row.model:
-        told = replace(told, condition=[])
-    fitted, _, evaluation = experiment.run(told, settings(row, config), seed)
+    fitted, _, evaluation = experiment.run(told, configured, seed)
     if row.zero_fill:
         evaluation = replace(evaluation, scores=[*evaluation.scores, _gap(evaluation, collection, config, seed)])
     return Outcome(seed, _rows(evaluation, seed), _fit(fitted), fitted.card["status"] == "diverged")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ray_pipeline.audit.study import HYBRID, MEANS, STATS, StudyRow
+from ray_pipeline.audit.study import BETA, CONV, HYBRID, KMEANS, MEANS, STATS, VAE, StudyRow
 from ray_pipeline.config import Config, check
 from ray_pipeline.fusion import LYRICS
+from ray_pipeline.late import as_config
 
 VIEWS = {MEANS: ("mfcc_native", "mfcc"), STATS: ("fma_mfcc", "mfcc_stats")}
 """The features that may stand for what the study saw, the first choice first."""
@@ -41,12 +42,13 @@ def settings(row: StudyRow, config: Config) -> Config:
     ConfigError
         The row's part is not there.
     """
+    if row.late:
+        return as_config(_members(config), row.late, check(config.plain() | {"clusterer": dict(row.clusterer)}))
     return _with(config, row.sees, dict(row.model), row.fusion, dict(row.clusterer))
 
 
-def members(config: Config) -> dict[str, Config]:
+def _members(config: Config) -> dict[str, Config]:
     """The three whose latents late fusion combines: hybrid, beta and conv."""
-    from ray_pipeline.audit.study import BETA, CONV, KMEANS, VAE
 
     def member(sees: str, model: Mapping[str, Any], fusion: str) -> Config:
         return _with(config, sees, dict(model), fusion, dict(KMEANS))

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ray_pipeline.models.combination import Combine
+
 N_TRACKS = 3081
 N_CLUSTERS = 8
 GENRE_COUNTS = (460, 344, 304, 115, 91, 76, 67, 45)
@@ -37,7 +39,7 @@ class StudyRow:
     reported: Mapping[str, float] = field(default_factory=dict)
     clusterer: Mapping[str, Any] = field(default_factory=lambda: KMEANS)
     fusion: str = "audio"
-    late: str | None = None
+    late: Combine | None = None
     zero_fill: bool = False
 
 

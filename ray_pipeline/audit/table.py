@@ -116,7 +116,7 @@ def _here(metric: str, scores: list[dict[str, Any]], p: float | None, outcomes: 
         return "diverged"
     z = _mean([score["z"] for score in scores])
     if metric in LEAD:
-        return verdicts.of_internal(z, _collapsed(outcomes), p)
+        return verdicts.of_internal(z, _collapsed(outcomes))
     leak = next((score["note"] for score in scores if (score["note"] or "").startswith(LEAK)), "")
     return verdicts.of_external(p, leak.split(";")[0])
 

@@ -24,12 +24,12 @@ def of_reported(metric: str, value: float, clusterer: str) -> str:
     return ""
 
 
-def of_internal(z: float | None, collapsed: bool, p: float | None) -> str:
+def of_internal(z: float | None, collapsed: bool) -> str:
     """A score of the latents beside the same clusterer on structureless data of the same covariance."""
     fallen = "collapsed: " if collapsed else ""
     if z is None:
-        return f"{fallen}no null to compare with"
-    if z >= CLEAR_Z and (p is None or p <= ALPHA):
+        return f"{fallen}nothing to compare: no clusters that can be scored"
+    if z >= CLEAR_Z:
         return f"{fallen}above structureless data, z = {z:.1f}"
     if z <= -CLEAR_Z:
         return f"{fallen}worse than structureless data, z = {z:.1f}"

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ray_pipeline.cli import look, make
+from ray_pipeline.cli import fetch, look, make, sweep
 
 app = typer.Typer(
     name="ray-pipeline",
@@ -18,6 +18,8 @@ app = typer.Typer(
 )
 make.add_to(app)
 look.add_to(app)
+fetch.add_to(app)
+sweep.add_to(app)
 
 
 def main(args: list[str] | None = None) -> None:

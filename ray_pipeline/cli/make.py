@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,11 +38,13 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only the closing tab
 HELP = {
     "run": "The whole job: ingest, featurize, transcribe, embed, train, evaluate, report.",
     "ingest": "Look at every file of the source: hash, header, tags.",
+    "import-features": "Take the features that FMA publishes, with no audio opened.",
     "featurize": "Decode each track once and compute the features.",
     "transcribe": "Listen for words with Whisper.",
     "embed": "Turn words into vectors with Sentence-BERT.",
     "train": "Fuse the views and fit the model, under Ray Train.",
     "evaluate": "Cluster the latents and score the clusters against chance.",
+    "audit": "Run the reference study's experiments on this collection, and judge its numbers.",
 }
 
 
@@ -60,14 +63,15 @@ def _command(stage: str):  # type: ignore[no-untyped-def]  # typer reads the sig
         verbose: Verbose = False,
         quiet: Quiet = False,
     ) -> None:
-        _make(stage, config, sets or [], address, dry_run=dry_run, verbose=verbose, quiet=quiet)
+        run_stage(stage, config, sets or [], address, dry_run=dry_run, verbose=verbose, quiet=quiet)
 
     return command
 
 
-def _make(
+def run_stage(
     stage: str, path: Path, sets: list[str], address: str | None, *, dry_run: bool, verbose: bool, quiet: bool
 ) -> None:
+    """Load the config and run `stage`, or say what it would do."""
     again = console.command_line()
     with exits(again):
         from ray_pipeline.config import load
@@ -76,7 +80,6 @@ def _make(
     with exits(again):
         from ray_pipeline.stages import pipeline
         from ray_pipeline.stages.context import Context
-        from ray_pipeline.stages.session import session
 
         ctx = Context.of(config, stage, address)
         ctx.verbose = verbose
@@ -84,12 +87,19 @@ def _make(
             for line in pipeline.dry_run(ctx):
                 out.print(safe(line))
             return
-        log = console.log_to(ctx.store.folder("logs"), verbose=verbose)
-        start = time.monotonic()
-        with session(), Voice(quiet) as voice:
-            ctx.say, ctx.progress = voice.say, voice.progress
-            pipeline.run(ctx, stage)
-        _close(ctx, log, time.monotonic() - start)
+        carry_out(ctx, Voice(quiet), lambda: pipeline.run(ctx, stage))
+
+
+def carry_out(ctx: Context, voice: Voice, do: Callable[[], None]) -> None:
+    """Do it with a log, a voice, and a Ray that ends with it; then the closing table."""
+    from ray_pipeline.stages.session import session
+
+    log = console.log_to(ctx.store.folder("logs"), verbose=ctx.verbose)
+    start = time.monotonic()
+    with session(), voice:
+        ctx.say, ctx.progress = voice.say, voice.progress
+        do()
+    _close(ctx, log, time.monotonic() - start)
 
 
 def _close(ctx: Context, log: Path, seconds: float) -> None:

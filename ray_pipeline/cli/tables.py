@@ -35,7 +35,13 @@ def done_table(run: Run) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading, justify in (("stage", "left"), ("did", "right"), ("s", "right"), ("rows", "left")):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
-    names = {"ingest": "tracks", "featurize": "features", "transcribe": "lyrics", "embed": "text_vectors"}
+    names = {
+        "ingest": "tracks",
+        "featurize": "features",
+        "transcribe": "lyrics",
+        "embed": "text_vectors",
+        "sweep": "trials",
+    }
     for stage, seconds in run.seconds.items():
         rows = run.statuses.get(names.get(stage, ""), {})
         shown = ", ".join(f"{n:,} {status}" for status, n in sorted(rows.items(), key=lambda x: (x[0] in BAD, -x[1])))

@@ -9,6 +9,7 @@ CLUSTERERS = {
     "kmeans": "ray_pipeline.clusterers.kmeans:cluster",
     "minibatch_kmeans": "ray_pipeline.clusterers.minibatch_kmeans:cluster",
     "agglomerative": "ray_pipeline.clusterers.agglomerative:cluster",
+    "consensus": "ray_pipeline.clusterers.consensus:cluster",
     "gmm": "ray_pipeline.clusterers.gmm:cluster",
     "dbscan": "ray_pipeline.clusterers.dbscan:cluster",
     "hdbscan": "ray_pipeline.clusterers.hdbscan:cluster",

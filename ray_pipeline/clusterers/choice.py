@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,8 @@ Part = Callable[[NDArray[np.float32], Any, int], Clustering]
 Silhouette = Callable[[NDArray[np.float32], NDArray[Any]], float]
 Null = Callable[[NDArray[np.float32]], Callable[[np.random.Generator], NDArray[np.float32]]]
 """x [n, d] → draws of structureless data of the same size and covariance."""
+Agreement = Callable[[NDArray[np.float32], Callable[[NDArray[np.float32], int], NDArray[Any]], int, float, int], float]
+"""(x [n, d], clusterer of (rows, seed), number of subsamples, their share of the rows, seed) → mean ARI over their pairs."""
 
 ROWS = 2_000  # tracks that k is chosen on at most; the clusters are then of all
 NULL_DRAWS = 20
@@ -38,7 +39,7 @@ ALPHA = 0.05
 SUBSAMPLES, SHARE = 4, 0.8
 MIN_STABILITY = 0.5
 NO_STRUCTURE = "no structure found"
-_DRAW, _SUBSAMPLE, _ROWS = 11, 12, 13
+_DRAW, _ROWS = 11, 13
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Search:
     part: Part
     params: KParams
     silhouette: Silhouette
+    agreement: Agreement
     ks: list[int]
 
     def labels(self, x: NDArray[np.float32], k: int, seed: int) -> NDArray[np.int32]:
@@ -73,12 +75,19 @@ class Search:
 
 @reproducible()
 def automatic(
-    x: NDArray[np.float32], part: Part, params: KParams, seed: int, *, silhouette: Silhouette, null: Null
+    x: NDArray[np.float32],
+    part: Part,
+    params: KParams,
+    seed: int,
+    *,
+    silhouette: Silhouette,
+    null: Null,
+    agreement: Agreement,
 ) -> Clustering:
     """Cluster `x` [n, dim] with the k that is chosen, or as one cluster where no structure was found.
 
-    `silhouette` and `null` come from the metrics. The Clustering's `curve` has a `Tried` for every k, its notes say what was
-    chosen or why nothing was.
+    `silhouette`, `null` and `agreement` come from the metrics. The Clustering's `curve` has a `Tried` for every k, its notes
+    say what was chosen or why nothing was.
 
     Raises
     ------
@@ -88,7 +97,7 @@ def automatic(
     check_matrix(x)
     sample = _rows(x, seed)
     ks = [k for k in range(params.k_range[0], params.k_range[1] + 1) if k < SHARE * len(sample)]
-    search = Search(part, params, silhouette, ks)
+    search = Search(part, params, silhouette, agreement, ks)
     if not ks or not (sample != sample[0]).any():
         why = "all rows are the same" if ks else f"{len(x)} tracks are too few to choose a number of clusters for"
         return _one_cluster(x, why, [])
@@ -134,21 +143,12 @@ def _adjusted_p(seen: NDArray[np.float64], drawn: NDArray[np.float64]) -> NDArra
 
 
 def _stability(x: NDArray[np.float32], search: Search, seed: int) -> NDArray[np.float64]:
-    """Mean ARI [K] between clusterings of `SUBSAMPLES` subsamples, over the tracks that both of a pair have."""
-    from sklearn.metrics import adjusted_rand_score
+    """Mean ARI [K] between clusterings of `SUBSAMPLES` subsamples, the same for each k, on the tracks that a pair shares."""
 
-    size = int(np.ceil(SHARE * len(x)))
-    rngs = [np.random.default_rng([seed, number, _SUBSAMPLE]) for number in range(SUBSAMPLES)]
-    rows = [np.sort(rng.choice(len(x), size, replace=False)) for rng in rngs]
-    seeds = [int(rng.integers(2**31)) for rng in rngs]
-    pairs = [
-        (a, b, *np.intersect1d(rows[a], rows[b], return_indices=True)[1:]) for a, b in combinations(range(len(rows)), 2)
-    ]
-    means = []
-    for k in search.ks:
-        labels = [search.labels(x[row], k, one) for row, one in zip(rows, seeds, strict=True)]
-        means.append(np.mean([adjusted_rand_score(labels[a][at_a], labels[b][at_b]) for a, b, at_a, at_b in pairs]))
-    return np.array(means)
+    def of(k: int) -> float:
+        return search.agreement(x, lambda rows, draw: search.labels(rows, k, draw), SUBSAMPLES, SHARE, seed)
+
+    return np.array([of(k) for k in search.ks])
 
 
 def _rows(x: NDArray[np.float32], seed: int) -> NDArray[np.float32]:

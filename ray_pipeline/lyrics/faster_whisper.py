@@ -19,6 +19,7 @@ from ray_pipeline.lyrics.base import LOOP_RATIO, SAMPLE_RATE, WINDOW_S, Heard, L
 from ray_pipeline.shelf import suggest
 
 if TYPE_CHECKING:
+    from faster_whisper import WhisperModel
     from faster_whisper.tokenizer import Tokenizer
 
 WINDOW_SAMPLES = int(WINDOW_S * SAMPLE_RATE)
@@ -49,25 +50,21 @@ class FasterWhisper:
     Raises
     ------
     WeightsError
-        As `check`.
+        As `check`; or CTranslate2 cannot make a model of the files.
     ConfigError
         `language` is not one the model knows.
     ResourceError
-        `device` is "cuda" and there is none.
+        `device` is "cuda" and there is none, or the model does not fit it.
     """
 
     def __init__(self, params: Params, device: str = "cpu") -> None:
         import ctranslate2
-        from faster_whisper import WhisperModel
 
         if device == "cuda" and ctranslate2.get_cuda_device_count() == 0:
             raise ResourceError("faster-whisper was given device 'cuda', but this machine shows no GPU to CTranslate2")
         self.model_id = self.check(params)
         _keep_freed_pages()
-        # More threads a model change the order of sums, and several workers share the machine as it is.
-        self._whisper = WhisperModel(
-            str(_folder(params.model)), device=device, compute_type=COMPUTE_TYPE[device], cpu_threads=1
-        )
+        self._whisper = _loaded(_folder(params.model), device)
         self._language = _known_language(params.language, self._whisper)
         self.batch = BATCH[device]
 
@@ -105,7 +102,7 @@ class FasterWhisper:
             try:
                 heard += self._hear(batch)
             except RuntimeError as error:
-                if "out of memory" not in str(error).lower():
+                if not _no_room(error):
                     raise
                 if len(batch) == 1:
                     raise MemoryError(f"{self.model_id}: no room on the device for one window") from error
@@ -163,6 +160,23 @@ class FasterWhisper:
             suppress_tokens=_control_tokens(tokenizers[0]),
         )
         return [_heard(result, tokenizer) for result, tokenizer in zip(results, tokenizers, strict=True)]
+
+
+def _loaded(folder: Path, device: str) -> WhisperModel:
+    """The model in `folder`, or why there is none."""
+    from faster_whisper import WhisperModel
+
+    try:
+        # More threads a model change the order of sums, and several workers share the machine as it is.
+        return WhisperModel(str(folder), device=device, compute_type=COMPUTE_TYPE[device], cpu_threads=1)
+    except Exception as error:  # noqa: BLE001 — for a tokenizer that is none, the library raises plain Exception
+        if _no_room(error):
+            raise ResourceError(f"{folder}: no room for the model on the {device}") from None
+        raise weights.refused(folder, "a CTranslate2 Whisper", error, setting="lyrics.model") from None
+
+
+def _no_room(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or "out of memory" in str(error).lower()
 
 
 def _heard(result: Any, tokenizer: Tokenizer) -> Heard:

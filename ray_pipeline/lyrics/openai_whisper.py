@@ -28,7 +28,7 @@ BATCH = {"cpu": 1, "cuda": 16}
 # A window caught in a loop is decoded once more with this, as in faster_whisper.py.
 NO_REPEAT_NGRAM = 4
 
-# What PyTorch, cuBLAS and cuDNN say when there is no room.
+# What PyTorch, cuBLAS and cuDNN say when there is no room and they do not raise OutOfMemoryError.
 _NO_ROOM = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 
 
@@ -92,7 +92,7 @@ class OpenAIWhisper:
             try:
                 heard += self._hear(windows[len(heard) : len(heard) + self.batch])
             except RuntimeError as error:
-                if not any(sign in str(error) for sign in _NO_ROOM):
+                if not _no_room(error):
                     raise
                 if self.batch == 1:
                     raise MemoryError(f"{self.model_id}: no room on the device for one window") from error
@@ -173,6 +173,12 @@ def _repeating(tokens: list[int], size: int) -> list[int]:
     last = tokens[len(tokens) - size + 1 :]
     starts = range(len(tokens) - size + 1)
     return [tokens[start + size - 1] for start in starts if tokens[start : start + size - 1] == last]
+
+
+def _no_room(error: RuntimeError) -> bool:
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in _NO_ROOM)
 
 
 def _padded(window: np.ndarray) -> np.ndarray:

@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,11 +20,17 @@ from ray_pipeline.errors import ResourceError, WeightsError
 from ray_pipeline.lyrics import weights
 from ray_pipeline.lyrics.one_thread import one_thread
 
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
 # Equal lengths gain too little on a CPU to lean on one BLAS treating every batch size alike; a GPU needs the batch.
 BATCH = {"cpu": 1, "cuda": 32}
 
 _PACKAGED = {"all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"}
 _FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
+
+# All that malformed files were seen to raise on the way to a model, safetensors' own error apart.
+_MALFORMED = (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 
 def check(model: str) -> tuple[str, int]:
@@ -31,11 +39,15 @@ def check(model: str) -> tuple[str, int]:
     Raises
     ------
     WeightsError
-        They cannot be had, or are not safetensors.
+        They cannot be had, are not safetensors, or what stands beside them cannot be read.
     """
     folder = _folder(model)
     digest = weights.sha256(folder / "model.safetensors")
-    return f"sbert:{Path(model).name}@{digest[:8]}", _dimension(folder)
+    try:
+        dim = _dimension(folder)
+    except _MALFORMED as error:
+        raise _refused(folder, error) from None
+    return f"sbert:{Path(model).name}@{digest[:8]}", dim
 
 
 class SentenceEmbedder:
@@ -44,9 +56,9 @@ class SentenceEmbedder:
     Raises
     ------
     WeightsError
-        As `check`.
+        As `check`; or no model can be made of the files, or some of its weights are absent, NaN or infinite.
     ResourceError
-        `device` is "cuda" and there is none.
+        `device` is "cuda" and there is none, or the model does not fit it.
     """
 
     def __init__(self, model: str, device: str = "cpu") -> None:
@@ -56,15 +68,7 @@ class SentenceEmbedder:
             raise ResourceError("Sentence-BERT was given device 'cuda', but torch finds no GPU on this machine")
         self.model_id, self.dim = check(model)
         with _quiet():
-            from sentence_transformers import SentenceTransformer
-
-            self._model = SentenceTransformer(
-                str(_folder(model)),
-                device=device,
-                model_kwargs={"use_safetensors": True},
-                trust_remote_code=False,
-                local_files_only=True,
-            )
+            self._model = _loaded(_folder(model), device)
         self._batch = BATCH[device]
 
     def encode(self, texts: list[str]) -> np.ndarray:
@@ -103,6 +107,50 @@ class SentenceEmbedder:
         yield from (rows[length] for length in sorted(rows))
 
 
+def _loaded(folder: Path, device: str) -> SentenceTransformer:
+    """The model in `folder`, whole; nothing in the folder is executed."""
+    import torch
+    from safetensors import SafetensorError, safe_open
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        model = SentenceTransformer(
+            str(folder),
+            device=device,
+            model_kwargs={"use_safetensors": True},
+            trust_remote_code=False,
+            local_files_only=True,
+        )
+        with safe_open(folder / "model.safetensors", "np") as file:
+            _check_whole(model, set(file.keys()))
+    except torch.OutOfMemoryError:
+        raise ResourceError(f"{folder}: no room for the model on the GPU", hint="name a smaller text.model") from None
+    except UnpicklingError:
+        # The library opens a last layer's pickle, for tensors alone; its own text says how to open the rest of it.
+        raise _refused(folder, ValueError("a layer's weights are a pickle that holds more than tensors")) from None
+    except (SafetensorError, *_MALFORMED) as error:
+        raise _refused(folder, error) from None
+    return model
+
+
+def _refused(folder: Path, error: Exception) -> WeightsError:
+    return weights.refused(folder, "a Sentence-BERT", error, setting="text.model")
+
+
+def _check_whole(model: SentenceTransformer, names: set[str]) -> None:
+    """Raise ValueError where weights are not finite, or were drawn at random for lack of a tensor in `names`."""
+    import torch
+
+    if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters()):
+        raise ValueError("some weights are NaN or infinite")
+    ends = {name.split(".", cut)[-1] for name in names for cut in (0, 1)}
+    # A pooler is often left out of the file, for none of the usual vectors needs it.
+    parts = model[0].auto_model.named_parameters() if hasattr(model[0], "auto_model") else ()
+    lacking = [name for name, _ in parts if name not in ends and "pooler" not in name]
+    if lacking:
+        raise ValueError(f"it lacks {len(lacking)} tensors, the first '{lacking[0]}'")
+
+
 def _folder(model: str) -> Path:
     folder = Path(model).expanduser()
     if not folder.is_dir():
@@ -124,7 +172,7 @@ def _dimension(folder: Path) -> int:
                 return int(found[key])
     hidden = json.loads((folder / "config.json").read_text()).get("hidden_size")
     if hidden is None:
-        raise WeightsError(f"{folder}: config.json names no hidden_size; is it a sentence-transformers model?")
+        raise ValueError("config.json names no hidden_size; is it a sentence-transformers model?")
     return int(hidden)
 
 

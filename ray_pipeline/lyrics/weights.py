@@ -77,6 +77,12 @@ def require(folder: Path, names: list[str], *, setting: str) -> Path:
     return folder
 
 
+def refused(folder: Path, what: str, error: Exception, *, setting: str) -> WeightsError:
+    """The error for files that a library cannot make `what` of; of its own words, the first line."""
+    why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    return WeightsError(f"{folder}: refused as {what}: {why}", hint=f"fetch it again, or set {setting} to another")
+
+
 def sha256(path: Path) -> str:
     """Hex digest of a file's bytes, computed once a process for the same size and modification time."""
     stat = path.stat()

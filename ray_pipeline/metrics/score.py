@@ -18,8 +18,8 @@ LEAK = "label leak"
 class Score:
     """One metric of one clustering; one row of the table `scores`. NaN means: not measured.
 
-    A name may carry a mark: `silhouette@permuted` is the silhouette against another null, `ami:genre` the AMI with the
-    label "genre". `shelf_name` takes the mark off.
+    A name may carry marks: `silhouette@permuted` is the silhouette against another null, `ami@artists` the AMI on one
+    track an artist, `ami:genre` the AMI with the label "genre". `shelf_name` takes them off.
     """
 
     metric: str
@@ -55,13 +55,14 @@ class Metric:
     """A part of the shelf: what a metric is called, which way is up, and what it scores where nothing can be scored.
 
     Each family is called in its own way, see the class of the family: `internal.Internal`, `external.External`,
-    `latent.Latent`.
+    `latent.Latent`, `stability.Stability`, `disentanglement.Disentanglement`.
     """
 
     name: str
     family: str
     """`internal` (the space the clusters were found in), `input` (the standardised features), `coverage` (the share that
-    is no noise), `external` (labels), `missing` (which tracks lack a view) or `latent`."""
+    is no noise), `external` (labels), `missing` (which tracks lack a view), `artists` (who plays), `stability` (other seeds,
+    other tracks), `disentanglement` (known factors) or `latent`."""
     greater_is_better: bool
     worst: float
     """Finite, so that it can be stored and sorted."""

@@ -49,7 +49,7 @@ class Posterior:
 
 @dataclass(frozen=True)
 class LossOutput:
-    """loss = reconstruction + beta * kl. Scalars are means over tracks; kl_per_dim is [latent_dim]."""
+    """loss = reconstruction + beta * kl + the terms in `extra`. Scalars are means over tracks; kl_per_dim is [latent_dim]."""
 
     loss: Tensor
     reconstruction: Tensor
@@ -67,7 +67,11 @@ class Output:
 
 
 class BaseVae(nn.Module, ABC):
-    """Loss, encoding and state of every variant; a subclass gives `inference` and `generative`."""
+    """Loss, encoding and state of every variant; a subclass gives `inference` and `generative`.
+
+    Every parameter has a part in every loss, if only by a factor of 0: several workers wait for each gradient, and a
+    checkpoint holds the optimizer's state of each.
+    """
 
     def __init__(self, params: Params, shapes: Shapes, beta: float) -> None:
         super().__init__()
@@ -91,10 +95,14 @@ class BaseVae(nn.Module, ABC):
         posterior = self.inference(views, masks)
         return self.loss(views, masks, Output(posterior, self.generative(posterior.sample(), views)))
 
+    def kl(self, posterior: Posterior) -> Tensor:
+        """KL of each track and dimension to the prior, here N(0, 1), nats: [batch, latent_dim]."""
+        return posterior.kl()
+
     def loss(self, views: Tensors, masks: Tensors, out: Output) -> LossOutput:
         """Squared errors summed over the values present, plus beta times the KL summed over dimensions."""
         reconstruction = squared_error(views, masks, out.reconstruction).mean()
-        kl_per_dim = out.posterior.kl().mean(dim=0)
+        kl_per_dim = self.kl(out.posterior).mean(dim=0)
         kl = kl_per_dim.sum()
         return LossOutput(reconstruction + self.beta * kl, reconstruction, kl, kl_per_dim)
 
@@ -112,6 +120,7 @@ class BaseVae(nn.Module, ABC):
         device = next(self.parameters()).device
         n = len(next(iter(views.values())))
         found: list[Posterior] = []
+        kls: list[Tensor] = []
         errors: list[Tensor] = []
         for start in range(0, n, _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
@@ -121,8 +130,9 @@ class BaseVae(nn.Module, ABC):
             }
             posterior = self.inference(x, m)
             found.append(posterior)
+            kls.append(self.kl(posterior))
             errors.append(squared_error(x, m, self.generative(posterior.mu, x)))
-        return _latents(found, errors)
+        return _latents(found, kls, errors)
 
     def state(self) -> State:
         return {name: np.array(tensor.detach().cpu().numpy()) for name, tensor in self.state_dict().items()}
@@ -133,14 +143,13 @@ class BaseVae(nn.Module, ABC):
         self.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in state.items()})
 
 
-def _latents(found: list[Posterior], errors: list[Tensor]) -> Latents:
-    """Batches of posteriors and of squared errors [batch] as what is known of all tracks."""
+def _latents(found: list[Posterior], kls: list[Tensor], errors: list[Tensor]) -> Latents:
+    """Batches of posteriors, of their KL [batch, latent_dim] and of squared errors [batch] as what is known of all."""
     mu, error = (torch.cat(parts).cpu().numpy() for parts in ([p.mu for p in found], errors))
     spreads = [p.logvar for p in found if p.logvar is not None]
     if not spreads:
         return Latents(mu, None, error, None)
-    kl = torch.cat([p.kl() for p in found]).mean(dim=0)
-    return Latents(mu, torch.cat(spreads).cpu().numpy(), error, kl.cpu().numpy())
+    return Latents(mu, torch.cat(spreads).cpu().numpy(), error, torch.cat(kls).mean(dim=0).cpu().numpy())
 
 
 @contextmanager
@@ -171,11 +180,16 @@ def split(rows: Tensor, shapes: Shapes) -> Tensors:
 
 def squared_error(views: Tensors, masks: Tensors, reconstruction: Tensors) -> Tensor:
     """Sum of squared errors of each track over all views' present values, [batch]."""
-    total = []
+    return torch.stack(list(squared_errors(views, masks, reconstruction).values())).sum(dim=0)
+
+
+def squared_errors(views: Tensors, masks: Tensors, reconstruction: Tensors) -> Tensors:
+    """Sum of squared errors of each track over the present values of each view, name -> [batch]."""
+    found = {}
     for name, recon in reconstruction.items():
         error = (recon - views[name].float()).square()
-        total.append((error * present(masks, name, error)).flatten(1).sum(dim=1))
-    return torch.stack(total).sum(dim=0)
+        found[name] = (error * present(masks, name, error)).flatten(1).sum(dim=1)
+    return found
 
 
 def present(masks: Tensors, name: str, like: Tensor) -> Tensor:

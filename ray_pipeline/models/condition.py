@@ -37,6 +37,19 @@ def condition_of(params: Params) -> Condition | None:
     return found if isinstance(found, Condition) else None
 
 
+def label_share_of(params: Params) -> float:
+    """The share of the labels there are that a model of these settings is shown in its training; 1 for most."""
+    return float(getattr(params, "label_share", 1.0))
+
+
+def shown(labels: Sequence[str | None], share: float, seed: int) -> list[str | None]:
+    """`labels` of which only a `share`, drawn by `seed`, are left; one at least, where there is one."""
+    there = [i for i, name in enumerate(labels) if name]
+    n_shown = min(len(there), max(1, round(share * len(there))))
+    kept = set(np.random.default_rng(seed).choice(np.array(there, np.int64), n_shown, replace=False).tolist())
+    return [name if i in kept else None for i, name in enumerate(labels)]
+
+
 def classes_of(labels: Sequence[str | None], label: str) -> list[str]:
     """The classes that occur, sorted.
 

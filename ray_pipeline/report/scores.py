@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 
 from ray_pipeline.metrics.score import LEAK
 from ray_pipeline.report.data import Row, finite
-from ray_pipeline.report.words import METRICS, Metric
+from ray_pipeline.report.words import MARKS, METRICS, Metric
 
 ALPHA = 0.05
 CLEAR_Z = 2.0
@@ -19,8 +19,8 @@ MAX_NOTES = 4
 class Score:
     """One metric over all its seeds.
 
-    `mark` is what its name carries after ``@`` (another null, as in `silhouette@permuted`) or ``:`` (a label, as in
-    `ami:genre`); `tone` is good, plain, or bad.
+    `mark` is what its name carries after ``@`` (another null, as in `silhouette@permuted`, or other tracks, as in
+    `ami@artists`) or ``:`` (a label, as in `ami:genre`); `tone` is good, plain, or bad.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Score:
 
 
 def scores(rows: Sequence[Row]) -> list[Score]:
-    """Rows of the SCORES schema, one `Score` a metric, in the order of `METRICS`, unknown ones last.
+    """Rows of the SCORES schema, one `Score` a metric, in the order of `METRICS`, marked ones after plain, unknown ones last.
 
     Values, nulls, lift and z are means over seeds; of p the largest is kept and of the intervals the outermost, so
     that several seeds never look surer than the worst of them.
@@ -54,9 +54,9 @@ def scores(rows: Sequence[Row]) -> list[Score]:
         groups.setdefault(str(row["metric"]), []).append(row)
     known = list(METRICS)
 
-    def place(name: str) -> int:
-        base, _ = _split(name)
-        return known.index(base) if base in known else len(known)
+    def place(name: str) -> tuple[int, bool]:
+        base, mark = _split(name)
+        return known.index(base) if base in known else len(known), bool(mark)
 
     return [_score(name, groups[name]) for name in sorted(groups, key=place)]
 
@@ -85,7 +85,7 @@ def _score(name: str, rows: list[Row]) -> Score:
     draft = Score(
         name=name,
         mark=mark,
-        metric=METRICS.get(base) or _unknown(base, rows),
+        metric=_metric(base, mark, rows),
         n_seeds=seeds,
         value=fmean(values) if values else None,
         spread=stdev(values) if seeds > 1 and len(values) > 1 else None,
@@ -103,13 +103,26 @@ def _score(name: str, rows: list[Row]) -> Score:
         tone="plain",
     )
     verdict, tone = _verdict(draft)
-    return replace(draft, verdict=verdict, tone=tone)
+    return replace(draft, verdict=verdict, tone=tone, notes=[*_beside_chance(draft), *draft.notes])
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:
     """What the notes say, once each; which null it was stands in the table's heading."""
     parts = (part.strip() for row in rows for part in str(row.get("note") or "").split(";"))
     return list(dict.fromkeys(part for part in parts if part and not part.startswith("null:")))[:MAX_NOTES]
+
+
+def _metric(base: str, mark: str, rows: list[Row]) -> Metric:
+    metric = METRICS.get(base) or _unknown(base, rows)
+    return replace(metric, sentence=MARKS[mark]) if mark in MARKS else metric
+
+
+def _beside_chance(score: Score) -> list[str]:
+    """Of a row whose table has no column for chance: what chance scores."""
+    if score.metric.kind != "plain" or score.chance is None or score.p is None:
+        return []
+    verdict = "above chance" if score.p <= ALPHA else "at chance"
+    return [f"{verdict}, which scores {score.chance:.3f} (p = {score.p:.3f})"]
 
 
 def _unknown(name: str, rows: list[Row]) -> Metric:
@@ -146,10 +159,14 @@ def _verdict(score: Score) -> tuple[str, str]:
 
 
 def _against_null(score: Score) -> tuple[str, str]:
-    if score.z is None:
+    z = score.z
+    if z is None and score.lift is not None and score.null_sd == 0:
+        # Structureless data scores the same each time, as where no seed changes the clusters: any distance is clear.
+        z = CLEAR_Z * ((score.lift > 0) - (score.lift < 0))
+    if z is None:
         return "no null to compare with", "plain"
-    if score.z >= CLEAR_Z:
+    if z >= CLEAR_Z:
         return "above structureless data", "good"
-    if score.z <= -CLEAR_Z:
+    if z <= -CLEAR_Z:
         return "worse than structureless data", "bad"
     return "what structureless data scores", "bad"

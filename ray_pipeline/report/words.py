@@ -10,7 +10,8 @@ class Metric:
     """How a metric is called and read.
 
     `kind` says what it is held against: internal, structureless data; input, the same clusters dealt at random;
-    external, chance agreement with labels; missing, chance agreement with which tracks lack a view; plain, nothing.
+    external, chance agreement with labels; missing, chance agreement with which tracks lack a view; plain, nothing, or a
+    chance level that a note tells.
     """
 
     label: str
@@ -87,8 +88,44 @@ METRICS: dict[str, Metric] = {
     "n_clusters": Metric("Clusters", "plain", "Number of clusters, noise not counted."),
     "stability": Metric(
         "Stability over seeds",
+        "internal",
+        "Mean ARI between the clusters of runs with different seeds. 1 means the same clusters each time, which a collapsed"
+        " model manages too, so read it beside structureless data only.",
+    ),
+    "stability_bootstrap": Metric(
+        "Stability over resamples",
+        "internal",
+        "Mean ARI between clusterings of tracks drawn again and again with replacement, on the tracks that two draws share.",
+    ),
+    "artist_share": Metric(
+        "Artist share",
         "plain",
-        "ARI between runs with different seeds. 1 means the same clusters each time, which a collapsed model manages too.",
+        "Share of the tracks that are by the most frequent artist of their cluster. Above chance, the clusters know of"
+        " artists, and agreement with labels may be owed to them: see the rows with one track an artist.",
+    ),
+    "mig": Metric(
+        "MIG",
+        "plain",
+        "How far the latent that tells most of a known factor, such as tempo, is ahead of the second: mutual information, as"
+        " a share of what there is to tell. 1 when each factor has one latent of its own.",
+    ),
+    "sap": Metric(
+        "SAP",
+        "plain",
+        "The same lead in how well a single latent predicts the factor: R² of a number, balanced accuracy of a class.",
+    ),
+    "dci_disentanglement": Metric(
+        "Disentanglement (DCI)",
+        "plain",
+        "1 when each latent that matters serves one factor only, 0 when each serves all.",
+    ),
+    "dci_completeness": Metric(
+        "Completeness (DCI)", "plain", "1 when one latent alone tells a factor, 0 when all latents tell it alike."
+    ),
+    "dci_informativeness": Metric(
+        "Informativeness (DCI)",
+        "plain",
+        "How much of the factors all latents together tell of unseen tracks. 1 is all, 0 no more than guessing.",
     ),
     "active_units": Metric(
         "Active units", "plain", "Latent dimensions that carry something: mean KL above the threshold."
@@ -108,6 +145,12 @@ METRICS: dict[str, Metric] = {
     ),
     "collapsed": Metric("Collapsed", "plain", "1 when the latents no longer carry the input, 0 when they do."),
 }
+
+MARKS: dict[str, str] = {
+    "artists": "The same with one track of each artist, so that no artist can pay for it.",
+    "rotated": "Chance is the same latents in axes turned at random: above it, the axes themselves mean something.",
+}
+"""What a row says of itself whose metric has such a mark, as `ami@artists`."""
 
 STATUSES: dict[str, str] = {
     "empty": "The file holds no bytes.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote_from_bytes, unquote_to_bytes
@@ -13,6 +14,12 @@ from ray_pipeline.errors import SourceError
 from ray_pipeline.schemas import Status
 from ray_pipeline.shelf import Params
 
+Progress = Callable[[int, int], None]
+"""Called with (done, total) by a source that has work to do before it can list its tracks."""
+
+Note = Callable[[str], None]
+"""Called with a line for each thing that a source met and let pass; the run keeps the lines and shows them at its end."""
+
 
 class SourceParams(Params):
     """Settings every source has."""
@@ -21,9 +28,12 @@ class SourceParams(Params):
     sample: int | None = Field(default=None, ge=1, description="take this many tracks drawn by the seed")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """One track as its source names it; `status` is set where the source itself refuses it (outside its root)."""
+    """One track as its source names it; `status` is set where the source itself refuses it (outside its root).
+
+    Without a `uri` it is known by its metadata alone: sound, until a stage has to decode it.
+    """
 
     track_id: str
     uri: str
@@ -49,6 +59,11 @@ def full_path(path: str) -> Path:
         return Path(os.path.normpath(Path(path).expanduser().absolute()))
     except RuntimeError:
         raise SourceError(f"source: {path}: there is no such user here", hint="write the whole path") from None
+
+
+def printable(text: str) -> str:
+    """Bytes that are not UTF-8 as U+FFFD, so that a table can hold them."""
+    return text if text.isascii() else os.fsencode(text).decode("utf-8", errors="replace")
 
 
 def to_uri(path: str | os.PathLike[str]) -> str:

@@ -6,14 +6,14 @@ import hashlib
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import Field
 
 from ray_pipeline.errors import SourceError
 from ray_pipeline.schemas import Status
-from ray_pipeline.sources.base import Entry, SourceParams, full_path, to_uri
+from ray_pipeline.sources.base import Entry, Note, Progress, SourceParams, full_path, to_uri
 
 # Names that promise audio. Content decides in the end: what has no ending at all is looked at too.
 AUDIO_ENDINGS = frozenset({
@@ -27,7 +27,7 @@ class Params(SourceParams):
 
 
 def list_tracks(
-    params: Params, *, store: str, seed: int, progress: Callable[[int, int], None] | None = None
+    params: Params, *, store: str, seed: int, progress: Progress | None = None, note: Note | None = None
 ) -> list[Entry]:
     """One entry a file under ``params.root`` that may be audio, in the order of their relative paths.
 

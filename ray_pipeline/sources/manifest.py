@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from pydantic import Field
 
 from ray_pipeline.errors import SourceError
 from ray_pipeline.schemas import Status
-from ray_pipeline.sources.base import Entry, SourceParams, full_path, to_uri
+from ray_pipeline.sources.base import Entry, Note, Progress, SourceParams, full_path, printable, to_uri
 from ray_pipeline.sources.folder import track_ids
 
 KNOWN = ("path", "track_id", "title", "artist", "album", "year")
@@ -30,7 +29,7 @@ class Params(SourceParams):
 
 
 def list_tracks(
-    params: Params, *, store: str, seed: int, progress: Callable[[int, int], None] | None = None
+    params: Params, *, store: str, seed: int, progress: Progress | None = None, note: Note | None = None
 ) -> list[Entry]:
     """One entry a row.
 
@@ -83,7 +82,7 @@ def _text(value: object) -> str:
 def _ids(rows: list[dict[str, str]], manifest: Path) -> list[str]:
     if "track_id" not in rows[0]:
         return _distinct(track_ids([row["path"] for row in rows]))
-    ids = [_printable(row["track_id"]).strip() for row in rows]
+    ids = [printable(row["track_id"]).strip() for row in rows]
     seen: dict[str, int] = {}
     for number, track_id in enumerate(ids, start=2):
         if not track_id:
@@ -112,16 +111,11 @@ def _entry(row: dict[str, str], track_id: str, root: Path) -> Entry:
     return Entry(
         track_id=track_id,
         uri=to_uri(path),
-        title=_printable(row.get("title", "")),
-        artist=_printable(row.get("artist", "")),
-        album=_printable(row.get("album", "")),
+        title=printable(row.get("title", "")),
+        artist=printable(row.get("artist", "")),
+        album=printable(row.get("album", "")),
         year=int(year) if year.isdecimal() and len(year) <= 4 else None,
-        labels={_printable(k): [_printable(v)] for k, v in row.items() if k not in KNOWN and v},
+        labels={printable(k): [printable(v)] for k, v in row.items() if k not in KNOWN and v},
         status=Status.OK if inside else Status.OUTSIDE_ROOT,
         error="" if inside else "the path leads out of the folder of the tracks",
     )
-
-
-def _printable(text: str) -> str:
-    """Bytes that are not UTF-8 as U+FFFD, so that a table can hold them."""
-    return os.fsencode(text).decode("utf-8", errors="replace")

@@ -7,7 +7,6 @@ own; four are instrumental. Styles overlap in tempo, key and instruments, so tha
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -16,14 +15,13 @@ from pathlib import Path
 from pydantic import Field
 
 from ray_pipeline.errors import SourceError
-from ray_pipeline.sources.base import Entry, SourceParams, to_uri
+from ray_pipeline.sources.base import Entry, Note, Progress, SourceParams, to_uri
 from ray_pipeline.sources.synth import VERSION
 from ray_pipeline.sources.synth.names import Credits, credits
 from ray_pipeline.sources.synth.styles import STYLES
 
 TRACKS_A_WORKER = 4  # fewer are rendered before a process has started
 
-Progress = Callable[[int, int], None]
 Job = tuple[Path, str, int, int, Credits]
 
 
@@ -33,7 +31,9 @@ class Params(SourceParams):
     n_tracks: int = Field(default=96, ge=1, description="how many tracks, spread evenly over the eight styles")
 
 
-def list_tracks(params: Params, *, store: str, seed: int, progress: Progress | None = None) -> list[Entry]:
+def list_tracks(
+    params: Params, *, store: str, seed: int, progress: Progress | None = None, note: Note | None = None
+) -> list[Entry]:
     """The collection's tracks; those that are missing are rendered first.
 
     They lie at ``<store>/audio/seed<seed>-v<version>/<style>-<index>.flac``, 1.6 MB each. The same seed

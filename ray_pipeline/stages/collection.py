@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ray_pipeline.config import FACTORS
 from ray_pipeline.errors import TooManyBadTracks, TrainingError
 from ray_pipeline.experiment import Collection, views_needed, views_required
 from ray_pipeline.fusion import LYRICS
@@ -17,6 +18,7 @@ from ray_pipeline.schemas import Status
 from ray_pipeline.stages.blocks import Row
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.embed import vectors_table
+from ray_pipeline.stages.factors import read_factors
 from ray_pipeline.stages.featurize import feature_table
 from ray_pipeline.stages.ingest import read_tracks
 from ray_pipeline.stages.plan import rows_of
@@ -26,6 +28,8 @@ from ray_pipeline.store import Table
 
 def read_collection(ctx: Context) -> Collection:
     """The sound, distinct tracks of this config with the views that its fusion reads.
+
+    A feature that a factor is read from is no view, also to a fusion that takes whatever there is.
 
     Raises
     ------
@@ -37,7 +41,10 @@ def read_collection(ctx: Context) -> Collection:
         A table that is needed was never made.
     """
     needed = views_needed(ctx.config)
-    features = [name for name in needed if name != LYRICS]
+    held_back = {FACTORS.get(name) for name in ctx.config.scoring.factors}
+    read = [name for name in needed if name not in held_back]
+    yardstick = ctx.config.scoring.yardstick
+    features = list(dict.fromkeys(name for name in (*read, *yardstick) if name != LYRICS))
     tracks = [track for track in read_tracks(ctx) if track["status"] == Status.OK and not track["duplicate_of"]]
     tables = {name: _sound(ctx, feature_table(ctx, name), tracks) for name in features}
     for table in tables.values():
@@ -51,14 +58,18 @@ def read_collection(ctx: Context) -> Collection:
     if LYRICS in needed and has_lyrics(ctx):
         views[LYRICS], masks[LYRICS] = _lyrics(ctx, tracks)
     tracks, views, masks = _placed(ctx, tracks, views, masks)
+    labels = _labels(ctx, tracks)
     return Collection(
         [track["track_id"] for track in tracks],
         [track["content_hash"] for track in tracks],
-        views,
-        masks,
-        _labels(ctx, tracks),
+        {name: view for name, view in views.items() if name in read},
+        {name: mask for name, mask in masks.items() if name in read},
+        labels,
         ctx.config.scoring.label,
         _condition(ctx, tracks),
+        [track["artist"] or None for track in tracks],
+        read_factors(ctx, tracks, labels),
+        {name: views[name] for name in yardstick},
     )
 
 

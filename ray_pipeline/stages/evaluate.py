@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from ray_pipeline import experiment, model_files, schemas
+from ray_pipeline.evaluation import stability
 from ray_pipeline.experiment import Collection, Evaluation
 from ray_pipeline.models.contract import Latents
 from ray_pipeline.stages.blocks import Row
@@ -20,7 +21,7 @@ from ray_pipeline.stages.plan import make_plan, mended, prepare
 from ray_pipeline.stages.train import load_fitted, model_ids, read_latents
 from ray_pipeline.store import Lease, Store, Table, digest
 
-VERSION = 1
+VERSION = 2
 
 
 def evaluate(ctx: Context) -> int:
@@ -40,12 +41,8 @@ def evaluate(ctx: Context) -> int:
             table.create(schema)
         told = all(_path(ctx.store, found).is_file() for found in ctx.run.experiments)
         if not (told and _stands(clusters, scores, collection)):
-            rows: list[Row] = []
-            ctx.progress("evaluate", 0, len(ids))
-            for seed, (name, found) in ids.items():
-                rows += _one(ctx, collection, seed, name, found, clusters if done == 0 else None)
-                done += 1
-                ctx.progress("evaluate", done, len(ids))
+            rows = _all(ctx, collection, ids, clusters)
+            done = len(ids)
             scores.replace(pa.Table.from_pylist(rows, schema=scores.schema()))
         for found in ctx.run.experiments:
             for note in read_clustering(ctx.store, found)["notes"]:
@@ -76,15 +73,31 @@ def _stands(clusters: Table, scores: Table, collection: Collection) -> bool:
     return True
 
 
-def _one(ctx: Context, collection: Collection, seed: int, name: str, found: str, clusters: Table | None) -> list[Row]:
-    """Evaluate one seed; its clusters are kept where a table is given."""
-    fitted, latents = load_fitted(ctx, name), read_latents(ctx, name, collection)
+def _all(ctx: Context, collection: Collection, ids: dict[int, tuple[str, str]], clusters: Table) -> list[Row]:
+    """Evaluate every seed {seed: (model, experiment)}; the clusters of the first are kept. Rows of scores."""
+    latents, results = [], []
+    ctx.progress("evaluate", 0, len(ids))
+    for done, (seed, (name, found)) in enumerate(ids.items(), start=1):
+        latents.append(read_latents(ctx, name, collection))
+        results.append(_one(ctx, collection, latents[-1], seed, name, found))
+        if done == 1:
+            clusters.replace(_cluster_rows(clusters, collection, latents[0], results[0], found, seed))
+        ctx.progress("evaluate", done, len(ids))
+    stable = stability(ctx.config, list(ids), latents, results)
+    return [
+        score.as_row(found, seed)
+        for (seed, (_, found)), result in zip(ids.items(), results, strict=True)
+        for score in [*result.scores, *stable[seed]]
+    ]
+
+
+def _one(ctx: Context, collection: Collection, latents: Latents, seed: int, name: str, found: str) -> Evaluation:
+    """Evaluate one seed, and write down what its clusterer said."""
+    fitted = load_fitted(ctx, name)
     result = experiment.evaluate(collection, fitted, latents, ctx.config, seed)
     told = {"notes": [*fitted.card["notes"], *result.notes], "curve": result.curve}
     model_files.write_folder(_path(ctx.store, found).parent, {}, {"clustering": told})
-    if clusters is not None:
-        clusters.replace(_cluster_rows(clusters, collection, latents, result, found, seed))
-    return [score.as_row(found, seed) for score in result.scores]
+    return result
 
 
 def _cluster_rows(
@@ -108,5 +121,6 @@ def _cluster_rows(
 
 def _scores_recipe(ctx: Context, collection: Collection) -> str:
     scoring = ctx.config.scoring.model_dump(mode="json")
-    labels = hashlib.blake2b(json.dumps(collection.labels).encode(), digest_size=8).hexdigest()
-    return digest({"version": VERSION, "experiments": ctx.run.experiments, "scoring": scoring, "labels": labels})
+    held_against = json.dumps([collection.labels, collection.artists, collection.factors])
+    known = hashlib.blake2b(held_against.encode(), digest_size=8).hexdigest()
+    return digest({"version": VERSION, "experiments": ctx.run.experiments, "scoring": scoring, "known": known})

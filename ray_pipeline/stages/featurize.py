@@ -7,7 +7,7 @@ and changing one leaves the others alone. `export` shows them as one table.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from ray_pipeline import audio, schemas, shelf
 from ray_pipeline.audio import BadAudio, Clip
 from ray_pipeline.config import Audio
 from ray_pipeline.features.spectra import Spectra
-from ray_pipeline.schemas import Status
+from ray_pipeline.schemas import RETRIED, Status
 from ray_pipeline.sources.base import to_path
 from ray_pipeline.stages.blocks import Job, Row, run_job
 from ray_pipeline.stages.context import Context
@@ -27,6 +27,7 @@ from ray_pipeline.stages.plan import Plan, copy_rows, make_plan, mended, prepare
 from ray_pipeline.store import Lease, Table, digest
 
 VERSION = 1
+NO_AUDIO = "no audio file: the track is known by its metadata alone"
 
 
 def feature_table(ctx: Context, name: str) -> Table:
@@ -47,7 +48,7 @@ def featurize(ctx: Context) -> int:
         for name, plan in plans.items():
             copy_rows(plan, feature_table(ctx, name))
         ctx.run.done["featurize"] = decoded
-        ctx.count("features", _statuses(ctx, tracks))
+        ctx.count("features", worst_statuses(ctx, ctx.config.features, tracks))
     return decoded
 
 
@@ -118,6 +119,8 @@ def to_decode(track: Row) -> Row:
 
 def path_of(row: Row) -> str | BadAudio:
     """Where the file of a tracks row lies, if it is still the file that was ingested."""
+    if not row["uri"]:
+        return BadAudio(Status.MISSING, NO_AUDIO)
     path = to_path(row["uri"])
     seen = audio.look(path)
     if isinstance(seen, BadAudio):
@@ -127,8 +130,26 @@ def path_of(row: Row) -> str | BadAudio:
     return path
 
 
+def to_feature(tracks: list[Row], table: Table) -> list[Row]:
+    """`tracks` as `table` is to be planned for: what has neither a file nor a row that stands is missing, and not opened."""
+    if all(track["uri"] for track in tracks) or not table.exists():
+        rows = []
+    else:
+        rows = table.read(["content_hash", "status"]).to_pylist()
+    there = {row["content_hash"] for row in rows if row["status"] not in RETRIED}
+    return [track if track["content_hash"] in there else _as_missing(track) for track in tracks]
+
+
+def _as_missing(track: Row) -> Row:
+    """`track`; without a file it is missing, unless its source refused it already."""
+    if track["uri"] or track["status"] != Status.OK:
+        return track
+    return track | {"status": str(Status.MISSING), "error": NO_AUDIO}
+
+
 def upstream_of_lyrics(ctx: Context, tracks: list[Row]) -> list[Row]:
     """`tracks` with what decoding made of them, where features were computed: a bad track is not decoded twice."""
+    tracks = [_as_missing(track) for track in tracks]
     table = feature_table(ctx, ctx.config.features[0])
     if not table.exists():
         return tracks
@@ -136,7 +157,7 @@ def upstream_of_lyrics(ctx: Context, tracks: list[Row]) -> list[Row]:
     known = {(row["track_id"], row["content_hash"]): row for row in rows}
     out = []
     for track in tracks:
-        seen = known.get((track["track_id"], track["content_hash"]))
+        seen = known.get((track["track_id"], track["content_hash"])) if track["uri"] else None
         out.append(track | {"status": seen["status"], "error": seen["error"]} if seen else track)
     return out
 
@@ -153,12 +174,18 @@ def _recipe(ctx: Context, name: str) -> dict[str, Any]:
     }
 
 
-def _planned(ctx: Context, name: str, tracks: list[Row]) -> Plan:
+def opened_table(ctx: Context, name: str) -> Table:
+    """The dataset of the feature `name`, made if it is not there, without what is damaged."""
     table = feature_table(ctx, name)
     mended(table, ctx)
     part = shelf.part("feature", name)
     table.create(schemas.feature(name, part.shape, pa.from_numpy_dtype(part.dtype)), _recipe(ctx, name))
-    plan = make_plan(tracks, table)
+    return table
+
+
+def _planned(ctx: Context, name: str, tracks: list[Row]) -> Plan:
+    table = opened_table(ctx, name)
+    plan = make_plan(to_feature(tracks, table), table)
     prepare(plan, table)
     return plan
 
@@ -170,9 +197,7 @@ def _groups(plans: dict[str, Plan]) -> dict[tuple[str, ...], list[Row]]:
     for name, plan in plans.items():
         for track in plan.todo:
             wanted[track["track_id"]].append(name)
-            rows[track["track_id"]] = {
-                key: track[key] for key in ("track_id", "content_hash", "uri", "size", "mtime_ns")
-            }
+            rows[track["track_id"]] = to_decode(track)
     groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for track_id, names in wanted.items():
         groups[tuple(names)].append(rows[track_id])
@@ -183,10 +208,10 @@ def _keyed(row: Row) -> Row:
     return {"track_id": row["track_id"], "content_hash": row["content_hash"]}
 
 
-def _statuses(ctx: Context, tracks: list[Row]) -> Counter[str]:
-    """Statuses over all features: a track that is bad in one is bad."""
+def worst_statuses(ctx: Context, names: Iterable[str], tracks: list[Row]) -> Counter[str]:
+    """Statuses over the features `names`: a track that is bad in one is bad."""
     worst: dict[str, str] = {}
-    for name in ctx.config.features:
+    for name in names:
         rows = rows_of(feature_table(ctx, name), tracks, ["track_id", "content_hash", "status"])
         for track_id, status in zip(rows["track_id"].to_pylist(), rows["status"].to_pylist(), strict=True):
             if worst.get(track_id, Status.OK) == Status.OK:

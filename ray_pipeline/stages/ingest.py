@@ -1,7 +1,8 @@
 """Source → `tracks`: who is there, what each file says of itself, what its bytes hash to.
 
 What was seen of a file is kept in `files` by uri, size and time, so that a second look at an unchanged file costs a stat.
-`tracks` is then set in one commit to what the source names now.
+`tracks` is then set in one commit to what the source names now. A track that its source knows by metadata alone is sound, and
+nothing is opened for it.
 """
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ import hashlib
 import os
 import random
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
 
 from ray_pipeline import audio, schemas, shelf
-from ray_pipeline.audio import BadAudio, Header, ffmpeg
+from ray_pipeline.audio import BadAudio, ffmpeg
 from ray_pipeline.audio.ffmpeg import NEEDS_FFMPEG
 from ray_pipeline.errors import SourceError
 from ray_pipeline.schemas import Status
@@ -24,6 +24,7 @@ from ray_pipeline.sources.base import Entry, to_path
 from ray_pipeline.stages.blocks import Job, Row, run_job
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.plan import mended
+from ray_pipeline.stages.probe import ProbeFiles
 from ray_pipeline.store import Lease, Table, digest
 
 VERSION = 1
@@ -57,33 +58,16 @@ def ingest(ctx: Context) -> int:
         mended(files, ctx)
         files.create(schemas.FILES)
         seen = _seen(files)
-        stats = {entry.uri: audio.look(to_path(entry.uri)) for entry in entries if entry.status == Status.OK}
+        stats = {e.uri: audio.look(to_path(e.uri)) for e in entries if e.uri and e.status == Status.OK}
         todo, stale = _to_open(entries, stats, seen)
         files.delete_keys("uri", stale)
         run_job(Job("ingest", ProbeFiles(), [files], key="uri"), todo, ctx)
         tracks = _tracks(entries, stats, {row["uri"]: row for row in files.read().to_pylist()} if entries else {})
-        _settle(tracks_table(ctx), tracks, ctx)
+        told = _settle(tracks_table(ctx), tracks, ctx)
         _hint(tracks, ctx)
-        ctx.run.done["ingest"] = len(todo)
+        ctx.run.done["ingest"] = len(todo) + sum(not entry.uri for entry in entries if told)
         ctx.count("tracks", Counter(row["status"] for row in tracks))
     return len(todo)
-
-
-class ProbeFiles:
-    """Hash, header and tags of each file."""
-
-    def load(self) -> None:
-        return None
-
-    def process(self, rows: list[Row], begin: Callable[[str], None]) -> list[Row]:
-        out = []
-        for row in rows:
-            begin(row["uri"])
-            out.append(_probe(row))
-        return out
-
-    def failed(self, row: Row, status: Status, error: str) -> list[Row]:
-        return [{**_sighting(row), "status": str(status), "error": error}]
 
 
 def _source(ctx: Context) -> dict[str, Any]:
@@ -98,6 +82,7 @@ def _entries(ctx: Context) -> list[Entry]:
         store=ctx.config.store,
         seed=ctx.config.seed,
         progress=lambda done, total: ctx.progress("render", done, total),
+        note=ctx.run.note,
     )
     sample, limit = getattr(source, "sample", None), getattr(source, "limit", None)
     if sample is not None and sample < len(entries):
@@ -145,57 +130,6 @@ def _to_open(
     return list(todo.values()), stale
 
 
-def _probe(row: Row) -> Row:
-    path = to_path(row["uri"])
-    out = _sighting(row)
-    header = audio.probe(path)
-    if isinstance(header, BadAudio) and header.error == NEEDS_FFMPEG:
-        # Left without a hash, so that what it becomes once FFmpeg is there is new to every table.
-        return out | {"status": str(header.status), "error": header.error}
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 — the path may hold undecodable bytes
-            out["content_hash"] = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    except FileNotFoundError:
-        return out | {"status": str(Status.MISSING), "error": "the file went away while it was looked at"}
-    except OSError as error:
-        return out | {"status": str(Status.UNREADABLE), "error": error.strerror or str(error)}
-    if isinstance(header, BadAudio):
-        return out | {"status": str(header.status), "error": header.error}
-    tags = _tags(path) if row["read_tags"] else {}
-    return out | tags | _described(header) | {"status": str(Status.OK), "error": ""}
-
-
-def _sighting(row: Row) -> Row:
-    return {"uri": row["uri"], "size": row["size"], "mtime_ns": row["mtime_ns"], "content_hash": ""}
-
-
-def _described(header: Header) -> Row:
-    return {
-        "codec": header.codec,
-        "sample_rate": header.sample_rate,
-        "channels": header.channels,
-        "duration_s": header.duration_s,
-    }
-
-
-def _tags(path: str) -> Row:
-    """Title, artist, album, year and genre as the file's own tags have them; none where they cannot be read."""
-    from tinytag import TinyTag
-
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123
-            tag = TinyTag.get(file_obj=file)
-    except Exception:  # noqa: BLE001 — the per-track border: damaged tags raise all sorts, and tags are no reason to lose a track
-        return {}
-    year = str(tag.year or "")[:4]
-    texts = {name: _clean(getattr(tag, name)) for name in ("title", "artist", "album", "genre")}
-    return texts | {"year": int(year) if year.isdigit() else None}
-
-
-def _clean(text: object) -> str:
-    return "" if text is None else str(text).encode("utf-8", "replace").decode("utf-8").strip("\0 ")[:1000]
-
-
 def _tracks(entries: list[Entry], stats: dict[str, os.stat_result | BadAudio], files: dict[str, Row]) -> list[Row]:
     rows = [_track(entry, stats.get(entry.uri), files.get(entry.uri)) for entry in entries]
     rows.sort(key=lambda row: row["track_id"])
@@ -211,6 +145,8 @@ def _track(entry: Entry, found: os.stat_result | BadAudio | None, seen: Row | No
     row: Row = {"track_id": entry.track_id, "uri": entry.uri, "content_hash": "", "duplicate_of": ""}
     if entry.status != Status.OK:
         row |= {"status": str(entry.status), "error": entry.error}
+    elif not entry.uri:
+        row |= {"status": str(Status.OK), "error": "", "content_hash": _without_bytes(entry.track_id)}
     elif isinstance(found, BadAudio):
         row |= {"status": str(found.status), "error": found.error}
     elif seen is None:
@@ -228,6 +164,11 @@ def _track(entry: Entry, found: os.stat_result | BadAudio | None, seen: Row | No
     return row
 
 
+def _without_bytes(track_id: str) -> str:
+    """Stands for the content of a track that has no file: no other track's, and no file's."""
+    return hashlib.blake2b(track_id.encode(), digest_size=16, person=b"no audio").hexdigest()
+
+
 def _hint(tracks: list[Row], ctx: Context) -> None:
     """Say once, not once a track, what would let more of them in."""
     n = sum(track["error"] == NEEDS_FFMPEG for track in tracks)
@@ -236,12 +177,12 @@ def _hint(tracks: list[Row], ctx: Context) -> None:
         ctx.run.note(f"{n:,} of {len(tracks):,} tracks are m4a, wma and the like: `{install}`, then run this again")
 
 
-def _settle(table: Table, tracks: list[Row], ctx: Context) -> None:
-    """Set the table to `tracks`, in one commit, unless it says so already."""
+def _settle(table: Table, tracks: list[Row], ctx: Context) -> bool:
+    """Set the table to `tracks`, in one commit, unless it says so already; whether it had to be."""
     mended(table, ctx)
     table.create(schemas.TRACKS, {"stage": "ingest", "version": VERSION, **_source(ctx)})
-    rows = pa.Table.from_pylist(
-        [{n: row.get(n) for n in schemas.TRACKS.names} for row in tracks], schema=table.schema()
-    )
-    if not table.read().sort_by("track_id").equals(rows):
-        table.replace(rows)
+    rows = pa.Table.from_pylist(tracks, schema=table.schema())
+    if table.read().sort_by("track_id").equals(rows):
+        return False
+    table.replace(rows)
+    return True

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import pyarrow as pa
 
 from ray_pipeline import experiment, model_files, schemas
 from ray_pipeline.config import Config
-from ray_pipeline.errors import ResourceError, StoreError, TrainingError
+from ray_pipeline.errors import StoreError
 from ray_pipeline.experiment import Collection, Fitted
 from ray_pipeline.models.contract import Latents
 from ray_pipeline.schemas import Status
@@ -22,11 +20,8 @@ from ray_pipeline.stages.blocks import Row
 from ray_pipeline.stages.collection import read_collection
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.plan import make_plan, mended, prepare
+from ray_pipeline.stages.ray_train import fit_models
 from ray_pipeline.store import Lease, Table, digest
-
-# A report waits for the controller's next look at the worker, which takes longer than a small model does to train.
-REPORT_EVERY_S = 20.0
-CPUS_PER_WORKER = 0.9
 
 
 def seeds(config: Config) -> list[int]:
@@ -47,8 +42,9 @@ def train(ctx: Context) -> int:
         ids = model_ids(ctx, collection)
         missing = {seed: name for seed, name in ids.items() if not (_folder(ctx, name) / "card.json").is_file()}
         if missing:
-            _fit_on_ray(ctx, collection, missing)
+            _fit(ctx, collection, ids, missing)
         for name in ids.values():
+            _to_tensorboard(ctx, name)
             _fill_latents(ctx, collection, name)
         ctx.run.done["train"] = len(missing)
     return len(missing)
@@ -97,146 +93,21 @@ def _folder(ctx: Context, name: str) -> Path:
     return ctx.store.root / "models" / name
 
 
-def _fit_on_ray(ctx: Context, collection: Collection, missing: dict[int, str]) -> None:
-    """Fit one model after another in a Ray Train worker, then put them at their places.
-
-    Raises
-    ------
-    TrainingError
-        The worker failed more often than it is restarted.
-    """
-    use_gpu = _use_gpu(ctx)
-    epochs = ctx.config.training.epochs * len(missing)
+def _fit(ctx: Context, collection: Collection, ids: dict[int, str], missing: dict[int, str]) -> None:
+    """Fit the `missing` of the models `ids` {seed: id}, and put them at their places."""
     ctx.progress("train", 0, len(missing))
-    # Named by what is to be fitted: after a killed driver, the same command goes on from the last report.
-    folder = ctx.store.folder("scratch", f"train-{digest({'models': sorted(missing.values())})}")
-    if ctx.config.training.num_workers == 0:
-        _fit_all(collection, ctx.config, missing, folder, "cuda" if use_gpu else "cpu")
-        finished = folder
-    else:
-        finished = _under_ray_train(ctx, collection, missing, folder, use_gpu)
+    # Named by all models of the config, whichever are there already: a killed run is gone on from at any point.
+    folder = ctx.store.folder("scratch", f"train-{digest({'models': sorted(ids.values())})}")
+    fit_models(ctx, collection, missing, folder)
     for done, name in enumerate(missing.values(), start=1):
         target = _folder(ctx, name)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(finished / name, target.with_name(f".{name}.part"), dirs_exist_ok=True)
         shutil.rmtree(target, ignore_errors=True)  # what lies there has no card, so it was not taken for a model
-        target.with_name(f".{name}.part").rename(target)
-        _to_tensorboard(ctx, name)
+        (folder / name).rename(target)
         ctx.progress("train", done, len(missing))
+    epochs = ctx.config.training.epochs * len(missing)
     ctx.say(f"train: {len(missing)} models, {epochs} epochs on {len(collection)} tracks")
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _under_ray_train(
-    ctx: Context, collection: Collection, missing: dict[int, str], folder: Path, use_gpu: bool
-) -> Path:
-    ray = session.connect(ctx)
-    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
-
-    _check_workers(ctx, use_gpu)
-    # Through the object store: a config is pickled into every message, arrays are not.
-    given = {"collection": [ray.put(collection)], "config": ctx.config.plain(), "missing": missing}
-    trainer = TorchTrainer(
-        _train_loop,
-        train_loop_config=given,
-        scaling_config=ScalingConfig(
-            num_workers=ctx.config.training.num_workers,
-            use_gpu=use_gpu,
-            resources_per_worker={"CPU": CPUS_PER_WORKER, **({"GPU": 1} if use_gpu else {})},
-        ),
-        run_config=RunConfig(
-            name="fit",
-            storage_path=str(folder),
-            failure_config=FailureConfig(max_failures=2),
-            checkpoint_config=CheckpointConfig(num_to_keep=1),
-        ),
-    )
-    try:
-        with session.own_interrupt():
-            result = trainer.fit()
-    except ray.train.TrainingFailedError as error:
-        raise TrainingError(f"training failed: {_root_cause(error)}") from error
-    if result.checkpoint is None:
-        raise TrainingError("training ended without a model")
-    return Path(result.checkpoint.path)
-
-
-def _train_loop(given: dict[str, Any]) -> None:
-    """Runs in the Ray Train worker; goes on from the last checkpoint after a crash."""
-    import ray
-    import ray.train
-    from ray.train.torch import get_device
-
-    from ray_pipeline.config import check
-
-    collection, config = ray.get(given["collection"][0]), check(given["config"])
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        if last := ray.train.get_checkpoint():
-            last.to_directory(str(folder))
-
-        def report(metrics: dict[str, float]) -> None:
-            first = ray.train.get_context().get_world_rank() == 0
-            ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(str(folder)) if first else None)
-
-        _fit_all(collection, config, given["missing"], folder, str(get_device()), report)
-
-
-def _check_workers(ctx: Context, use_gpu: bool) -> None:
-    """Refuse at once what Ray would wait for without a word."""
-    wanted = ctx.config.training.num_workers
-    there = session.gpus(ctx) if use_gpu else int(session.cpus(ctx) / CPUS_PER_WORKER)
-    if wanted > there:
-        unit = "GPUs" if use_gpu else "CPUs"
-        raise ResourceError(
-            f"training.num_workers is {wanted}, and this Ray has {unit} for {there}",
-            hint=f"set training.num_workers to {there} or less, or add nodes",
-        )
-
-
-def _fit_all(
-    collection: Collection, config: Config, missing: dict[int, str], folder: Path, device: str, report: Any = None
-) -> None:
-    """Fit the models `missing` {seed: id} into `folder`; `report` is called now and then, and at the end."""
-    from ray_pipeline import ranks
-
-    reported = time.monotonic()
-    for seed, name in missing.items():
-        if (folder / name / "card.json").is_file():
-            continue
-        progress = folder / f"{name}-progress"
-
-        def on_epoch(epoch: Any) -> None:
-            nonlocal reported
-            if report and ranks.agreed(time.monotonic() - reported > REPORT_EVERY_S, device):
-                report({"epoch": epoch.epoch, "loss": epoch.loss})
-                reported = time.monotonic()
-
-        with session.one_thread():
-            fitted = experiment.fit(collection, config, seed, device=device, checkpoint=progress, on_epoch=on_epoch)
-        model_files.save(folder / name, fitted.model, fitted.fusion, fitted.card)
-        shutil.rmtree(progress, ignore_errors=True)
-    if report:
-        report({"models": len(missing)})
-
-
-def _use_gpu(ctx: Context) -> bool:
-    wanted = ctx.config.training.use_gpu
-    if wanted is False:
-        return False
-    here = ctx.config.training.num_workers == 0
-    there = _gpu_here() if here else session.gpus(ctx) > 0
-    if wanted is True and not there:
-        where = "this machine" if here else "this Ray"
-        raise ResourceError(f"training.use_gpu is true, and {where} has no GPU", hint="set training.use_gpu: auto")
-    return there
-
-
-def _gpu_here() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
 
 
 def _fill_latents(ctx: Context, collection: Collection, name: str) -> None:
@@ -269,19 +140,19 @@ def _latent_rows(table: Table, tracks: list[Row], name: str, latents: Latents) -
 
 
 def _to_tensorboard(ctx: Context, name: str) -> None:
-    """Loss parts by epoch, and the KL of each latent dimension at the end, under ``tensorboard/<model_id>/``."""
+    """Loss parts by epoch, and the KL of each latent dimension at the end, under ``tensorboard/<model_id>/``, once."""
+    place = ctx.store.root / "tensorboard" / name
+    if place.is_dir():
+        return
     from torch.utils.tensorboard import SummaryWriter
 
     card = load_card(ctx, name)
-    with SummaryWriter(str(ctx.store.folder("tensorboard", name))) as writer:
+    fresh = place.with_name(f".{name}.part")
+    shutil.rmtree(fresh, ignore_errors=True)
+    with SummaryWriter(str(fresh)) as writer:
         for epoch in card["history"]:
             for part in ("loss", "reconstruction", "kl"):
                 writer.add_scalar(f"train/{part}", epoch[part], epoch["epoch"])
         for dimension, kl in enumerate(card["kl_per_dim"]):
             writer.add_scalar("kl_per_dim", kl, dimension)
-
-
-def _root_cause(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+    fresh.rename(place)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ray_pipeline import shelf
+from ray_pipeline.config import LABEL, Scoring
 from ray_pipeline.errors import ConfigError
 from ray_pipeline.metrics.score import Score, shelf_name
 from ray_pipeline.space import Gates
@@ -19,6 +20,8 @@ WORST = -1e9
 
 LIFT, Z = "lift", "z"
 PARTS = (LIFT, Z)
+# Family of metrics -> the key of `scoring` that names what they are held against.
+_HELD_AGAINST = {"external": "label", "disentanglement": "factors"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,22 @@ class Judged:
     values: tuple[float, ...]
     reason: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
+    """Mean over the seeds of every metric, its lift and its z."""
+    spread: Mapping[str, float] = field(default_factory=dict)
+    """Standard deviation over the seeds of the same; empty where there is one seed."""
+
+    @property
+    def standing(self) -> float:
+        """One number for a scheduler, which compares trials that are still being trained; more is better.
+
+        The objective where all gates are passed. Below them stand the others, who rebuilds best first: a model that is not
+        trained far enough to pass is ahead of one that has collapsed.
+        """
+        if not self.reason:
+            return self.values[0]
+        error, yardstick = self.metrics.get("reconstruction"), self.metrics.get("reconstruction_pca2")
+        behind = error / yardstick if error is not None and yardstick else math.inf
+        return WORST - min(behind, -WORST)
 
 
 def known_objectives() -> list[str]:
@@ -36,19 +55,37 @@ def known_objectives() -> list[str]:
     return [*names, *(f"{name}.{part}" for name in names for part in PARTS)]
 
 
-def check_objectives(names: Sequence[str]) -> None:
-    """Raise ConfigError where an objective does not exist."""
+def check_objectives(names: Sequence[str], scoring: Scoring | None = None) -> None:
+    """Raise ConfigError where an objective does not exist, or `scoring` does not name what it is held against."""
     known = known_objectives()
     for name in names:
         if shelf_name(name) not in known and name not in known:
             raise ConfigError(
                 f"tune.objective: unknown metric '{name}'{shelf.suggest(name, list(shelf.shelf('metric')))}"
             )
+        for family, key in _HELD_AGAINST.items():
+            if scoring and _metric(name).family == family and not getattr(scoring, key):
+                raise ConfigError(
+                    f"tune.objective: '{name}' is held against what scoring.{key} names, and it names none"
+                )
 
 
-def uses_labels(names: Sequence[str]) -> bool:
+def uses_labels(names: Sequence[str], scoring: Scoring | None = None) -> bool:
     """Whether an objective is held against labels: then the sweep is no longer unsupervised, and has to say so."""
-    return any(_metric(name).family == "external" for name in names)
+    families = {_metric(name).family for name in names}
+    return "external" in families or (
+        "disentanglement" in families and scoring is not None and LABEL in scoring.factors
+    )
+
+
+def needs_stability(names: Sequence[str]) -> bool:
+    """Whether an objective is a score that `evaluation.evaluate` leaves out, since it clusters many times more."""
+    return any(_metric(name).family == "stability" for name in names)
+
+
+def needs_nulls(names: Sequence[str]) -> bool:
+    """Whether an objective is a distance to chance, so that fewer draws would be another objective."""
+    return any(name.rpartition(".")[2] in PARTS for name in names) or needs_stability(names)
 
 
 def judge(
@@ -61,15 +98,15 @@ def judge(
     seeds : the scores of each seed
     labels : int32 [n] of each seed, -1 = noise
     """
-    metrics = _means(seeds)
+    metrics, spread = _over_seeds(seeds)
     for scores, clusters in zip(seeds, labels, strict=True):
         if reason := _gated(scores, clusters, gates):
-            return Judged((WORST,) * len(names), reason, metrics)
+            return Judged((WORST,) * len(names), reason, metrics, spread)
     values = tuple(_metric(name).direction * metrics.get(name, math.nan) for name in names)
     if not all(math.isfinite(value) for value in values):
         missing = ", ".join(name for name, value in zip(names, values, strict=True) if not math.isfinite(value))
-        return Judged((WORST,) * len(names), f"no value of {missing}", metrics)
-    return Judged(values, "", metrics)
+        return Judged((WORST,) * len(names), f"no value of {missing}", metrics, spread)
+    return Judged(values, "", metrics, spread)
 
 
 def pareto_front(values: Sequence[Sequence[float]]) -> list[int]:
@@ -96,8 +133,8 @@ class _Direction:
     family: str
 
 
-def _means(seeds: Sequence[Sequence[Score]]) -> dict[str, float]:
-    """Mean over seeds of each metric, its lift and its z."""
+def _over_seeds(seeds: Sequence[Sequence[Score]]) -> tuple[dict[str, float], dict[str, float]]:
+    """Mean and standard deviation over seeds of each metric, its lift and its z."""
     found: dict[str, list[float]] = {}
     for scores in seeds:
         for score in scores:
@@ -107,7 +144,8 @@ def _means(seeds: Sequence[Sequence[Score]]) -> dict[str, float]:
             ):
                 if math.isfinite(value):
                     found.setdefault(name, []).append(value)
-    return {name: float(np.mean(values)) for name, values in found.items()}
+    means = {name: float(np.mean(values)) for name, values in found.items()}
+    return means, {name: float(np.std(values, ddof=1)) for name, values in found.items() if len(values) > 1}
 
 
 def _gated(scores: Sequence[Score], labels: NDArray[np.int32], gates: Gates) -> str:

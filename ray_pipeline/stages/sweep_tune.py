@@ -1,0 +1,228 @@
+"""A sweep on Ray Tune: what is tried next, on which worker, and who is stopped early. Imports Ray as it is imported."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler, PopulationBasedTraining, TrialScheduler
+from ray.tune.search import Searcher
+
+from ray_pipeline.errors import ConfigError, RayPipelineError
+from ray_pipeline.space import Distribution
+from ray_pipeline.stages.sweep_data import Shared
+from ray_pipeline.stages.sweep_log import Log
+from ray_pipeline.stages.sweep_trial import run_trial
+from ray_pipeline.sweep import WORST, Trial, trial_of
+from ray_pipeline.sweep.proposers import Proposer
+from ray_pipeline.sweep.rungs import REDUCTION, generation, most_epochs, rungs
+
+# Results lie in `trials` and in the event files: nothing that Tune writes is read again, and it is removed at the end.
+_QUIET = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    # Ctrl-C stays KeyboardInterrupt: what has ended is in the table.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How trials are run: `most` at once, none begun after `until` (s, of `time.monotonic`)."""
+
+    proposer: Proposer
+    most: int
+    until: float = float("inf")
+    population: tuple[Trial, ...] = ()
+
+
+def run(shared: Shared, plan: Plan, log: Log, folder: Path) -> None:
+    """Run trials until there are no more; what Tune itself keeps goes to `folder`.
+
+    Raises
+    ------
+    StoreError
+        What became of a trial could not be written down.
+    """
+    os.environ.update(_QUIET)
+    told = shared.tune
+    resources = {"cpu": told.cpus_per_trial} | ({"gpu": told.gpus_per_trial} if told.gpus_per_trial else {})
+    given = tune.with_parameters(run_trial, shared=shared)
+    # Tune lets no searcher work beside a population, which is a grid of its members.
+    members = [{"name": trial.name, "point": dict(trial.point)} for trial in plan.population]
+    tuner = tune.Tuner(
+        tune.with_resources(given, resources),
+        param_space={"spec": tune.grid_search(members)} if members else {},
+        tune_config=tune.TuneConfig(
+            search_alg=None if members else Asking(plan, shared, log),
+            scheduler=_scheduler(shared),
+            num_samples=1 if members else -1,
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: trial.trial_id,
+        ),
+        run_config=tune.RunConfig(
+            name="sweep",
+            storage_path=str(folder),
+            verbose=0,
+            callbacks=[Hearing(log)],
+            failure_config=tune.FailureConfig(max_failures=told.retries),
+        ),
+    )
+    tuner.fit()
+
+
+class _Unpickled:
+    """Tune pickles what it is given, so that it can be restored; a sweep is not restored, and nothing of ours goes there."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class Asking(_Unpickled, Searcher):
+    """A `Proposer` as Ray Tune asks it."""
+
+    def __init__(self, plan: Plan, shared: Shared, log: Log) -> None:
+        super().__init__()
+        self._plan, self._shared, self._log = plan, shared, log
+        self._live: dict[str, Trial] = {}
+
+    def suggest(self, trial_id: str) -> Any:
+        if len(self._live) >= self._plan.most:
+            return None
+        while time.monotonic() < self._plan.until:
+            point = self._plan.proposer.ask()
+            if point is None:
+                break
+            try:
+                trial = trial_of(self._shared.config, point)
+            except ConfigError as error:
+                self._log.ctx.run.note(f"left out, since the settings do not go together: {error}")
+                self._plan.proposer.tell(point, [WORST] * len(self._shared.tune.objective))
+                continue
+            if trial.name in self._log.running or any(row["trial_id"] == trial.name for row in self._log.rows):
+                self._plan.proposer.tell(point, self._log.values(trial.name))
+                continue
+            self._live[trial_id] = trial
+            return {"spec": {"name": trial.name, "point": point}}
+        return Searcher.FINISHED
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        trial = self._live.pop(trial_id)
+        worst = [WORST] * len(self._shared.tune.objective)
+        self._plan.proposer.tell(trial.point, worst if error else self._log.values(trial.name))
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: a sweep goes on by the table of its trials."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        raise NotImplementedError
+
+
+class Hearing(_Unpickled, tune.Callback):
+    """Passes what Tune hears of trials on to a `Log`."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._names: dict[str, str] = {}
+        self._error: RayPipelineError | None = None
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        # Tune swallows what some hooks raise; from here it gets out.
+        if self._error:
+            raise self._error
+        self._log.look()
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        # A member of a population takes over another's settings, and its name with them.
+        name = self._names.setdefault(trial.trial_id, trial.config["spec"]["name"])
+        self._kept(lambda: self._log.begin(name, trial.config["spec"]["point"]))
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        self._kept(lambda: self._log.heard(self._names[trial.trial_id], result))
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        name = self._names.get(trial.trial_id)
+        if name in self._log.running:
+            self._kept(lambda: self._log.stopped(str(name)))
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._kept(lambda: self._log.again(self._names[trial.trial_id]))
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        name = self._names.setdefault(trial.trial_id, trial.config["spec"]["name"])
+        if name not in self._log.running:
+            self._kept(lambda: self._log.begin(name, trial.config["spec"]["point"]))
+        self._kept(lambda: self._log.failed(name, _reason(trial)))
+
+    def _kept(self, do: Callable[[], None]) -> None:
+        try:
+            do()
+        except RayPipelineError as error:
+            self._error = self._error or error
+
+
+def _reason(trial: Any) -> str:
+    """Why its last try failed, in one line, and how many tries there were."""
+    path = Path(trial.error_file) if trial.error_file else None
+    lines = path.read_text(errors="replace").splitlines() if path and path.is_file() else []
+    told = [line.strip() for line in lines if line.strip()]
+    died = any("actor died" in line or "ActorDiedError" in line for line in told[-30:])
+    why = "its worker died: killed, or out of memory" if died else (told[-1] if told else "unknown")
+    tries = int(trial.run_metadata.num_failures)
+    return f"{why[:500]} ({tries} tries)" if tries > 1 else why[:500]
+
+
+def _scheduler(shared: Shared) -> TrialScheduler | None:
+    told = shared.tune
+    if told.scheduler == "asha" and (at := rungs(shared.config)):
+        return ASHAScheduler(
+            time_attr="epoch",
+            metric="standing",
+            mode="max",
+            grace_period=at[0],
+            max_t=most_epochs(shared.config) + 1,
+            reduction_factor=REDUCTION,
+        )
+    if told.scheduler == "pbt":
+        random.seed(shared.config.seed)
+        np.random.seed(shared.config.seed)
+        return PopulationBasedTraining(
+            time_attr="epoch",
+            metric="standing",
+            mode="max",
+            perturbation_interval=generation(shared.config),
+            hyperparam_mutations={"spec": {"point": {key: _domain(one) for key, one in told.mutable().items()}}},
+            custom_explore_fn=lambda config: _within(config, told.mutable()),
+            require_attrs=False,
+            log_config=False,
+        )
+    return None
+
+
+def _domain(one: Distribution) -> Any:
+    low, high = one.bounds
+    if one.kind == "randint":
+        return tune.randint(int(low), int(high) + 1)
+    return tune.loguniform(low, high) if one.kind == "loguniform" else tune.uniform(low, high)
+
+
+def _within(config: dict[str, Any], ranges: dict[str, Distribution]) -> dict[str, Any]:
+    """`config` with what was changed past its range put back to the range's end."""
+    point = config["spec"]["point"]
+    for key, one in ranges.items():
+        low, high = one.bounds
+        value = min(max(point[key], low), high)
+        point[key] = int(value) if one.kind == "randint" else float(value)
+    return config

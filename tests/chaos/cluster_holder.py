@@ -1,0 +1,88 @@
+"""A Ray cluster simulated on this machine, held by this process and told over stdin what to lose.
+
+    python cluster_holder.py TEMP_FOLDER
+
+The head has no CPU, so that all work lies on the nodes, of one CPU each. One request a line in, one line of JSON out:
+
+    add              start a node        -> {"node": "…"}
+    remove NODE      end it gracefully   -> {}
+    kill NODE        SIGKILL its raylet  -> {}
+    cpus             free and all        -> {"free": 2.0, "all": 3.0}
+
+The first line out is {"address": "127.0.0.1:…"}. The end of stdin ends the cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+# As on other systems: Ray then takes 127.0.0.1 for this machine's address, and nothing listens beyond it.
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+
+LOOPBACK = {"node_ip_address": "127.0.0.1"}
+
+
+class Holder:
+    def __init__(self, temp: str) -> None:
+        import ray
+        from ray.cluster_utils import Cluster
+
+        head = {"num_cpus": 0, "include_dashboard": False, "temp_dir": temp, **LOOPBACK}
+        self.cluster = Cluster(initialize_head=True, head_node_args=head)
+        self.ray = ray
+        ray.init(address=self.cluster.address, log_to_driver=False)
+        self.nodes: dict[str, Any] = {}
+
+    def add(self) -> dict[str, Any]:
+        node = self.cluster.add_node(num_cpus=1, **LOOPBACK)
+        self.nodes[node.node_id] = node
+        return {"node": node.node_id}
+
+    def remove(self, name: str) -> dict[str, Any]:
+        self.cluster.remove_node(self.nodes.pop(name), allow_graceful=True)
+        return {}
+
+    def kill(self, name: str) -> dict[str, Any]:
+        node = self.nodes.pop(name)
+        (raylet,) = node.all_processes["raylet"]
+        os.kill(raylet.process.pid, signal.SIGKILL)
+        raylet.process.wait()
+        self.cluster.remove_node(node, allow_graceful=False)  # what it leaves behind: its agents
+        return {}
+
+    def cpus(self) -> dict[str, Any]:
+        return {
+            "free": self.ray.available_resources().get("CPU", 0.0),
+            "all": self.ray.cluster_resources().get("CPU", 0.0),
+        }
+
+    def end(self) -> None:
+        self.ray.shutdown()
+        self.cluster.shutdown()
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what Ray prints is no answer
+    holder = Holder(sys.argv[1])
+    requests: dict[str, Callable[..., dict[str, Any]]] = {
+        "add": holder.add,
+        "remove": holder.remove,
+        "kill": holder.kill,
+        "cpus": holder.cpus,
+    }
+    print(json.dumps({"address": holder.cluster.address}), file=answers)
+    for line in sys.stdin:
+        request, *names = line.split()
+        print(json.dumps(requests[request](*names)), file=answers)
+    holder.end()
+
+
+if __name__ == "__main__":
+    main()
