@@ -188,7 +188,7 @@ def _given(collection: Collection, fusion: FusionPart, model: Params, classes: l
         if lacking:
             raise TrainingError(
                 f"{lacking:,} of {len(collection):,} tracks lack view '{name}', "
-                f"and fusion '{fusion.params.kind}' cannot place them: leave them out"
+                "and without it they cannot be placed: leave them out"
             )
     views, masks = fusion.transform(collection.views, collection.masks)
     wanted = condition_of(model)

@@ -58,7 +58,7 @@ class Late:
         TrainingError
             A member cannot be fitted, or its latents not combined.
         """
-        self._check(views)
+        views = self._own(views)
         for name, part in self.params.of.items():
             with _named(name):
                 fusion = _fusion(part)
@@ -71,7 +71,7 @@ class Late:
         self._readout.fit(self._combination.transform(blocks), views, masks)
 
     def encode(self, views: Views, masks: Masks) -> Latents:
-        self._check(views)
+        views = self._own(views)
         mu = self._combination.transform(_blocks(self.members, views, masks))
         return Latents(mu, None, self._readout.errors(mu, views, masks), None)
 
@@ -83,7 +83,7 @@ class Late:
         return found
 
     def load_state(self, state: State) -> None:
-        """Take over a saved state; TrainingError names what does not fit, and nothing is taken over then."""
+        """Take over a saved state; TrainingError names what does not fit."""
         rest, members = dict(state), {}
         for name, part in self.params.of.items():
             of_fusion, of_model = (_taken(rest, place) for place in _places(name))
@@ -99,9 +99,11 @@ class Late:
         self._readout.load_state(of_readout, self._combination.width(widths))
         self.members = members
 
-    def _check(self, views: Views) -> None:
+    def _own(self, views: Views) -> Views:
+        """Those of the views that it was built for, checked."""
         for name, shape in self.shapes.items():
             check_view(views, name, shape)
+        return {name: views[name] for name in self.shapes}
 
     def _model(self, part: Member, fusion: FusionPart) -> Model:
         """The member's model, for what its fitted fusion gives."""
@@ -125,11 +127,6 @@ def build(params: Params, shapes: Shapes, seed: int) -> Late:
     if params.condition and CONDITION not in shapes:
         raise TrainingError(f"with_genre needs view '{CONDITION}'; given: {', '.join(sorted(shapes)) or 'none'}")
     return Late(params, shapes, seed)
-
-
-def fusions_of(params: Params) -> dict[str, FusionPart]:
-    """The members' fusions, by name, not fitted."""
-    return {name: _fusion(part) for name, part in params.of.items()}
 
 
 def _fusion(part: Member) -> FusionPart:

@@ -145,7 +145,8 @@ def _check_whole(model: SentenceTransformer, names: set[str]) -> None:
         raise ValueError("some weights are NaN or infinite")
     ends = {name.split(".", cut)[-1] for name in names for cut in (0, 1)}
     # A pooler is often left out of the file, for none of the usual vectors needs it.
-    parts = model[0].auto_model.named_parameters() if hasattr(model[0], "auto_model") else ()
+    encoder = getattr(model[0], "auto_model", None)
+    parts = encoder.named_parameters() if isinstance(encoder, torch.nn.Module) else ()
     lacking = [name for name, _ in parts if name not in ends and "pooler" not in name]
     if lacking:
         raise ValueError(f"it lacks {len(lacking)} tensors, the first '{lacking[0]}'")

@@ -64,12 +64,15 @@ def trial_of(config: Config, point: Mapping[str, Any]) -> Trial:
 def config_of(config: Config, point: Mapping[str, Any]) -> Config:
     """`config` with the keys of `point` set, and without its ``tune:`` block.
 
+    Set on what was written, not on the defaults: another kind of model has others.
+
     Raises
     ------
     ConfigError
         The values do not go together.
     """
-    return check(with_keys({key: value for key, value in config.plain().items() if key != "tune"}, point))
+    written = config.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude={"tune"})
+    return check(with_keys(written, point))
 
 
 def sweep_id(config: Config, data: str, known: str) -> str:

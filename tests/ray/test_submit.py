@@ -36,7 +36,9 @@ FILLS: dict[str, dict[str, int | None]] = {
     "train": {"latents": N_TRACKS},
     "evaluate": {"clusters": N_TRACKS, "scores": None},
     "sweep": {"trials": 2},
+    "audit": {},
 }
+WRITES = {"audit": ["report/audit.json", "report/audit.html"]}
 TUNE = {"clusterer.n_clusters": {"grid": [2, 3]}, "cpus_per_trial": 0.5, "gates": {"reconstruction": False}}
 # What is submitted beside them, each with a store of its own: exit code, and what it says.
 BESIDE: dict[str, tuple[str, int, str]] = {
@@ -120,6 +122,8 @@ def test_job_ends_with_0_and_fills_its_tables(name: str, jobs: dict[str, Ended],
         found = read_run(open_store(place / "store"), job.run, table)
         assert found is not None, table
         assert found.num_rows == rows if rows else found.num_rows, table
+    for file in WRITES.get(name, []):
+        assert (place / "store" / file).is_file(), file
 
 
 def test_words_were_heard(jobs: dict[str, Ended], place: Path) -> None:

@@ -32,7 +32,7 @@ from ray_pipeline.sweep.proposers import Optuna, n_points
 from ray_pipeline.sweep.remembered import Remembered
 from ray_pipeline.sweep.results import as_yaml, find_trial
 from ray_pipeline.sweep.rungs import rungs, stops
-from ray_pipeline.sweep.trials import combinations, on_one_yardstick, trials
+from ray_pipeline.sweep.trials import combinations, config_of, on_one_yardstick, trials
 
 NOWHERE = {"kind": "folder", "root": "/"}
 N = 30
@@ -73,7 +73,9 @@ def test_an_objective_needs_what_it_is_held_against() -> None:
         check_objectives(["mig"], plain)
     labelled = plain.model_copy(update={"label": "genre", "factors": ("label",)})
     check_objectives(["ami", "mig"], labelled)
-    assert uses_labels(["mig"], labelled) and not uses_labels(["mig"], labelled.model_copy(update={"factors": ("key",)}))
+    assert uses_labels(["mig"], labelled) and not uses_labels(
+        ["mig"], labelled.model_copy(update={"factors": ("key",)})
+    )
     assert needs_nulls(["silhouette.z"]) and needs_nulls(["stability"]) and not needs_nulls(["silhouette_input"])
     assert needs_stability(["coverage", "stability_bootstrap"]) and not needs_stability(["coverage"])
 
@@ -117,7 +119,7 @@ def test_a_sweep_is_named_by_what_decides_its_trials() -> None:
     assert len(named | {first}) == 5
 
 
-FEATURES = ["mfcc", "mfcc_stats", "chroma"]
+FEATURES = ["mfcc", "mfcc_stats", "mel_chroma"]
 
 
 def test_trials_that_read_different_features_share_one_yardstick() -> None:
@@ -125,7 +127,7 @@ def test_trials_that_read_different_features_share_one_yardstick() -> None:
     assert on_one_yardstick(config_with(both, features=FEATURES)).scoring.yardstick == ("mfcc", "mfcc_stats")
     same = config_with({"model.kind": {"grid": ["pca", "raw"]}}, features=FEATURES)
     assert on_one_yardstick(same) == same
-    told = config_with(both, features=FEATURES, scoring={"yardstick": ["chroma"]})
+    told = config_with(both, features=FEATURES, scoring={"yardstick": ["mel_chroma"]})
     assert on_one_yardstick(told) == told
 
 
@@ -135,6 +137,14 @@ def test_what_does_not_go_together_is_left_out_unless_nothing_does() -> None:
     assert [config.fusion.view for config in found] == ["mfcc"]  # type: ignore[attr-defined]
     with pytest.raises(ConfigError, match="'mfcc_stats' is not among features"):
         list(combinations(config_with({"fusion.view": {"grid": ["mfcc_stats"]}}, features=["mfcc"])))
+
+
+def test_another_kind_brings_its_own_defaults_and_keeps_what_was_written() -> None:
+    tune = {"together": [{"model.kind": "vae"}, {"model.kind": "conv"}, {"model.kind": "autoencoder"}]}
+    config = config_with(tune, model={"kind": "vae", "latent_dim": 5})
+    for trial in trials(config):
+        made, alone = config_of(config, trial.point).model, {"kind": trial.point["model.kind"], "latent_dim": 5}
+        assert made == config_with(None, model=alone).model
 
 
 @pytest.fixture
@@ -166,7 +176,9 @@ def test_each_trial_is_given_its_own_views_and_tracks(whole: Collection) -> None
 def test_a_conditional_model_is_given_the_label_it_asks_for(whole: Collection) -> None:
     told = {"kind": "cvae", "condition": {"label": "genre"}}
     shared = shared_with(whole, {"together": [{"model.kind": "pca"}, {"model": told}]})
-    conditions = [collection_of(shared, one).condition for one in combinations(shared.config) if condition_of(one.model)]
+    conditions = [
+        collection_of(shared, one).condition for one in combinations(shared.config) if condition_of(one.model)
+    ]
     assert conditions == [whole.labels]
 
 
