@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 EXTRAS := offline,dev
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test lint chaos fuzz
+.PHONY: install demo test slow lint chaos fuzz
 
 install: $(STAMP)
 
@@ -26,8 +26,13 @@ lint: install
 
 # Two at a time, a file after another: most of a test's time is waiting for Ray.
 test: install
-	$(PY) -m pytest --numprocesses 2 --dist loadfile
+	$(PY) -m pytest --numprocesses 2 --dist loadfile -m "not slow" --ignore tests/chaos
 
+# Whole sweeps, jobs submitted to a head, the README's commands, resumed trainings.
+slow: install
+	$(PY) -m pytest --numprocesses 2 --dist loadfile -m slow --ignore tests/chaos
+
+# Simulated nodes that are removed and killed.
 chaos: install
 	$(PY) -m pytest tests/chaos
 

@@ -43,10 +43,8 @@ def run_trial(told: dict[str, Any], shared: Shared) -> None:
     What this package raises on purpose would be raised again: it is an outcome. Anything else ends the worker, and Ray Tune
     tries the trial again in another.
     """
+    import sklearn.cluster  # noqa: F401 — imported before the clock starts, as the next
     from ray import tune
-
-    # Imported before the clock starts, which a worker does once.
-    import sklearn.cluster
 
     from ray_pipeline import metrics, training  # noqa: F401
 

@@ -1,4 +1,4 @@
-"""A store whose tables were written by hand, and small sweeps over it: nothing is decoded, and Ray starts for the sweep alone."""
+"""A store whose tables were written by hand, and small sweeps over it: nothing is decoded before them."""
 
 from __future__ import annotations
 

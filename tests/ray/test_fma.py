@@ -14,7 +14,7 @@ from small_job import runs_in
 from ray_pipeline.stages.collection import read_collection
 from ray_pipeline.store.verify import verify
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 PUBLISHED, CLIPS, TRACKS = 1990, 10, 682 + 2000 - 14
 

@@ -58,6 +58,7 @@ def run_in(home: Path, command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, cwd=home, env=env, capture_output=True, text=True, timeout=280, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_command_of_the_readme_works(home: Path) -> None:
     lines = commands()

@@ -23,7 +23,7 @@ from ray_pipeline.stages.context import Context
 from ray_pipeline.store import latest_run, open_store
 from ray_pipeline.store.export import read_run
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(900)]
 
 MOST_UPLOADED = 8 * 2**20
 
@@ -39,7 +39,8 @@ FILLS: dict[str, dict[str, int | None]] = {
     "audit": {},
 }
 WRITES = {"audit": ["report/audit.json", "report/audit.html"]}
-TUNE = {"clusterer.n_clusters": {"grid": [2, 3]}, "cpus_per_trial": 0.5, "gates": {"reconstruction": False}}
+_TUNE = {"clusterer.n_clusters": {"grid": [2, 3]}, "cpus_per_trial": 0.5, "gates": {"reconstruction": False}}
+SETS = {"sweep": [f"tune={json.dumps(_TUNE)}"], "audit": ["lyrics.backend=none", "fusion.kind=audio"]}
 # What is submitted beside them, each with a store of its own: exit code, and what it says.
 BESIDE: dict[str, tuple[str, int, str]] = {
     "wrong": ("featurize", 2, "did you mean 'mfcc'?"),
@@ -94,9 +95,9 @@ def jobs(head: Head, tree: Path, place: Path, readme: list[str], beside: dict[st
     """The jobs of `FILLS`, one after another on one store, up to the first that fails."""
     ended: dict[str, Ended] = {}
     for name in FILLS:
-        more = ["--set", f"tune={json.dumps(TUNE)}"] if name == "sweep" else []
         words = [word.replace("jobs/run.py", f"jobs/{name}.py") for word in readme[readme.index("python") :]]
-        code, said = head.ended(head.submit(shlex.join([*words, *more]), tree))
+        sets = [word for setting in SETS.get(name, []) for word in ("--set", setting)]
+        code, said = head.ended(head.submit(shlex.join([*words, *sets]), tree))
         ended[name] = Ended(code, said, latest_run(open_store(place / "store")) if code == 0 else None)
         if code:
             break

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sweeps import N, OPEN, run_sweep, write_store
+from sweeps import OPEN, N, run_sweep, write_store
 
 from ray_pipeline.config import check
 from ray_pipeline.errors import LeaseHeld, TrainingError
@@ -20,7 +20,7 @@ from ray_pipeline.store import Lease
 from ray_pipeline.store.verify import verify
 from ray_pipeline.sweep import WORST, Sweep
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 BETAS = {"model.beta": {"grid": [0.5, 1, 4]}, **OPEN}
 

@@ -20,10 +20,10 @@ from ray_pipeline.stages import sweep_again
 from ray_pipeline.store import Table, open_store
 from ray_pipeline.sweep import read_sweep
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
-BETAS = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2]
-LONG = {"training": {"epochs": 150, "batch_size": 16, "num_workers": 0}}
+BETAS = [0.1, 0.2, 0.4, 0.8, 1.6]
+LONG = {"training": {"epochs": 100, "batch_size": 16, "num_workers": 0}}
 
 
 @pytest.fixture

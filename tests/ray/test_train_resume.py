@@ -18,7 +18,7 @@ from small_job import MARK, config_file, end_marked, runs_in, start
 
 from ray_pipeline import experiment
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 EPOCHS = 250
 # Batches of four rows: it takes a while to train, whatever the machine.

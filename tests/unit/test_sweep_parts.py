@@ -288,8 +288,8 @@ def test_no_winner_says_why(tmp_path: Path) -> None:
 class StandInForMlflow(types.ModuleType):
     """Keeps what MLflow would be told; the real package is an extra."""
 
-    class exceptions:  # noqa: N801 — as the package has it
-        class MlflowException(Exception):  # noqa: N818
+    class exceptions:
+        class MlflowException(Exception):
             pass
 
     def __init__(self) -> None:

@@ -1,0 +1,178 @@
+"""What a sweep costs beside its experiments, and beside the naive way: a fresh process a trial, a DataLoader, fp32.
+
+    python bench/sweep.py --trials 64 --naive 8
+
+Made-up tracks, a grid over beta, one seed a trial, the same scores everywhere. Three ways in turn on the same CPUs:
+
+bare    the experiments one after another in one process, one thread, nothing written
+sweep   `ray-pipeline sweep`'s stage, from a Ray that is not started yet to the last row
+naive   a new Python for each trial (`--naive` of them), as many at once as the sweep has slots, one thread each
+
+Overhead a trial: sweep wall × slots ÷ trials, less the bare experiment. Figures are told as ratios: seconds are this machine's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ray_pipeline import experiment, schemas
+from ray_pipeline.config import Config, check
+from ray_pipeline.models.contract import joined
+from ray_pipeline.stages import pipeline, session
+from ray_pipeline.stages import sweep as stage
+from ray_pipeline.stages.collection import read_collection
+from ray_pipeline.stages.context import Context
+from ray_pipeline.stages.featurize import feature_table
+from ray_pipeline.stages.ingest import tracks_table
+from ray_pipeline.sweep import read_sweep
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+WIDTH = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tracks", type=int, default=2000)
+    parser.add_argument("--trials", type=int, default=64)
+    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--slots", type=int, default=2)
+    parser.add_argument("--naive", type=int, default=8, help="trials run the naive way; their mean stands for all")
+    parser.add_argument("--one", nargs=2, metavar=("STORE", "BETA"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        _naive_trial(*options.one, epochs=options.epochs)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        _compare(options, folder)
+
+
+def _compare(options: argparse.Namespace, store: str) -> None:
+    betas = [round(float(beta), 6) for beta in np.geomspace(0.05, 8, options.trials)]
+    config = _config(store, options.epochs, betas, options.slots)
+    _write_tracks(config, options.tracks)
+    swept = _seconds(lambda: _sweep(config)) / options.trials
+    bare = _bare(config, betas[:: max(1, options.trials // 8)])
+    naive = _naive(store, betas[:: max(1, options.trials // options.naive)][: options.naive], options)
+    overhead = swept * options.slots - bare
+    print(f"{options.trials} trials, {options.tracks} tracks, {options.epochs} epochs, {options.slots} slots")
+    print(
+        f"a trial of the sweep takes {swept * options.slots / bare:.2f} × the bare experiment; over it: {overhead:.2f} s"
+    )
+    print(f"the naive way takes {naive / swept:.1f} × as long as the sweep")
+
+
+def _config(store: str, epochs: int, betas: Iterable[float], slots: int = 2) -> Config:
+    return check(
+        {
+            "store": store,
+            "source": {"kind": "folder", "root": "/"},
+            "features": ["mfcc"],
+            "lyrics": {"backend": "none"},
+            "fusion": {"kind": "audio"},
+            "model": {"kind": "beta", "latent_dim": 8},
+            "training": {"epochs": epochs, "precision": "fp32"},
+            "scoring": {"seeds": 1, "null_draws": 5},
+            "resources": {"num_cpus": slots},
+            "tune": {"model.beta": {"grid": list(betas)}, "max_concurrent": slots},
+        }
+    )
+
+
+def _write_tracks(config: Config, n: int) -> None:
+    """`n` tracks in eight clouds that overlap."""
+    ctx = Context.of(config, "bench")
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(8, WIDTH))
+    keys = [{"track_id": f"t{i}", "content_hash": f"c{i:06d}", "status": "ok", "error": ""} for i in range(n)]
+    rows = [key | {"mfcc": centres[i % 8] + rng.normal(size=WIDTH)} for i, key in enumerate(keys)]
+    for table, schema, found in (
+        (tracks_table(ctx), schemas.TRACKS, [key | {"uri": ""} for key in keys]),
+        (feature_table(ctx, "mfcc"), schemas.feature("mfcc", (WIDTH,)), rows),
+    ):
+        table.create(schema)
+        table.append(pa.Table.from_pylist([dict.fromkeys(schema.names) | row for row in found], schema=schema))
+
+
+def _sweep(config: Config) -> None:
+    ctx = Context.of(config, "sweep")
+    with session.session(), pipeline.recorded(ctx):
+        stage.sweep(ctx)
+    statuses = {row["status"] for row in read_sweep(ctx.store).rows}
+    assert statuses <= {"ok", "gated"}, statuses
+
+
+def _bare(config: Config, betas: list[float]) -> float:
+    """Seconds of an experiment, what is done once left out."""
+    collection = read_collection(Context.of(config, "bench"))
+    with session.one_thread():
+        _one(collection, config, betas[0])
+        return _seconds(lambda: [_one(collection, config, beta) for beta in betas]) / len(betas)
+
+
+def _one(collection: experiment.Collection, config: Config, beta: float) -> None:
+    experiment.run(collection, _with_beta(config, beta), config.seed)
+
+
+def _with_beta(config: Config, beta: float) -> Config:
+    return config.model_copy(update={"model": config.model.model_copy(update={"beta": beta})})
+
+
+def _naive(store: str, betas: list[float], options: argparse.Namespace) -> float:
+    """Seconds a trial, of processes that run side by side."""
+
+    def run(beta: float) -> None:
+        command = [sys.executable, __file__, "--one", store, str(beta), "--epochs", str(options.epochs)]
+        subprocess.run(command, env=os.environ | ONE_THREAD, check=True)
+
+    with ThreadPoolExecutor(options.slots) as pool:
+        return _seconds(lambda: list(pool.map(run, betas))) / len(betas)
+
+
+def _naive_trial(store: str, beta: str, *, epochs: int) -> None:
+    """Read the table, train by a DataLoader, score: what a script of an afternoon does."""
+    import torch
+    from torch.utils.data import DataLoader, TensorDataset
+
+    from ray_pipeline import shelf
+    from ray_pipeline.evaluation import Fitted
+    from ray_pipeline.needs import fusion_of
+
+    config = _with_beta(_config(store, epochs, [1.0]), float(beta))
+    collection = read_collection(Context.of(config, "bench"))
+    fusion = fusion_of(config.fusion)
+    fusion.fit(collection.views, collection.masks)
+    views, masks = fusion.transform(collection.views, collection.masks)
+    x, _ = joined(views, masks, {"fused": views["fused"].shape[1:]})
+    model: Any = shelf.part("model", config.model.kind)(config.model, {"fused": x.shape[1:]}, config.seed)
+    loader = DataLoader(TensorDataset(torch.from_numpy(x)), batch_size=config.training.batch_size, shuffle=True)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate)
+    steps = torch.optim.lr_scheduler.StepLR(optimizer, config.training.lr_step, config.training.lr_gamma)
+    for _ in range(epochs):
+        for (batch,) in loader:
+            optimizer.zero_grad()
+            model({"fused": batch}, {"fused": torch.ones(len(batch), dtype=torch.bool)}).loss.backward()
+            optimizer.step()
+        steps.step()
+    fitted = Fitted(model, fusion, {"status": "ok", "notes": [], "classes": []})
+    experiment.evaluate(collection, fitted, experiment.encode(collection, fitted), config, config.seed)
+
+
+def _seconds(do: Any) -> float:
+    start = time.perf_counter()
+    do()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
