@@ -166,7 +166,7 @@ def _listeners(ctx: Context, shared: Shared) -> list[Listener]:
     if shared.tune.mlflow:
         from ray_pipeline.stages.sweep_mlflow import Tracked
 
-        found.append(Tracked(shared.tune.mlflow, shared.name, objective))
+        found.append(Tracked(shared.tune.mlflow, shared.name, objective, ctx.run.note))
     return found
 
 

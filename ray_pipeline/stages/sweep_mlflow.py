@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ray_pipeline.errors import ConfigError, ResourceError
@@ -15,9 +16,13 @@ _NOT_ALLOWED = re.compile(r"[^\w\-./ ]")
 
 
 class Tracked:
-    """Each trial that ends becomes one run, with its settings, its scores, and its curves (means over seeds)."""
+    """Each trial that ends becomes one run, with its settings, its scores, and its curves (means over seeds).
 
-    def __init__(self, address: str, sweep: str, objective: Sequence[str]) -> None:
+    A server that goes away ends no sweep: `note` is told, once, and the rows of `trials` have it all.
+    """
+
+    def __init__(self, address: str, sweep: str, objective: Sequence[str], note: Callable[[str], None]) -> None:
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         try:
             import mlflow
         except ImportError:
@@ -26,6 +31,7 @@ class Tracked:
             ) from None
         self._mlflow = mlflow
         self.objective = objective
+        self._note = note
         self._curves: dict[str, dict[tuple[str, int], dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
         try:
             mlflow.set_tracking_uri(address)
@@ -42,7 +48,12 @@ class Tracked:
                 self._curves[trial][part, int(epoch)][int(seed)] = value
 
     def end(self, row: dict[str, Any]) -> None:
-        curve = self._curves.pop(row["trial_id"], {})
+        try:
+            self._end(row, self._curves.pop(row["trial_id"], {}))
+        except self._mlflow.exceptions.MlflowException as error:
+            self._note(f"tune.mlflow: not every trial could be told: {str(error).splitlines()[0][:200]}")
+
+    def _end(self, row: dict[str, Any], curve: Mapping[tuple[str, int], Mapping[int, float]]) -> None:
         named = {f"objective.{name}": v for name, v in zip(self.objective, row["objective"], strict=True)}
         with self._mlflow.start_run(run_name=row["trial_id"]):
             self._mlflow.set_tags({"status": row["status"], "reason": row["reason"], "sweep": row["sweep_id"]})

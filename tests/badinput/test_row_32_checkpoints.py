@@ -74,8 +74,8 @@ def _nan(tensors: Arrays) -> Arrays:
     return tensors | {name: np.full_like(tensors[name], np.nan) for name in weights}
 
 
-def _no_moments(tensors: Arrays) -> Arrays:
-    return {name: array for name, array in tensors.items() if not name.startswith("adam.")}
+def _fewer_moments(tensors: Arrays) -> Arrays:
+    return {name: array for name, array in tensors.items() if not name.startswith("adam.0.")}
 
 
 @pytest.mark.parametrize(
@@ -83,10 +83,10 @@ def _no_moments(tensors: Arrays) -> Arrays:
     [
         (_shape, r"\[3, 3\], not"),
         (_nan, "holds NaN or infinity"),
-        (_no_moments, "is missing"),
+        (_fewer_moments, "is missing"),
         (lambda _: {}, "missing"),
     ],
-    ids=["another shape", "NaN", "no moments", "no tensors"],
+    ids=["another shape", "NaN", "fewer moments", "no tensors"],
 )
 def test_row_32_tensors_that_do_not_fit(tamper: Callable[[Arrays], Arrays], reason: str, state: Path) -> None:
     """With a digest that is right: what is wrong is told all the same."""

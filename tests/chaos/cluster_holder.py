@@ -7,6 +7,7 @@ The head has no CPU, so that all work lies on the nodes, of one CPU each. One re
     add              start a node        -> {"node": "…"}
     remove NODE      end it gracefully   -> {}
     kill NODE        SIGKILL its raylet  -> {}
+    find PID         where a worker runs -> {"node": "…"}
     cpus             free and all        -> {"free": 2.0, "all": 3.0}
 
 The first line out is {"address": "127.0.0.1:…"}. The end of stdin ends the cluster.
@@ -18,7 +19,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
@@ -50,11 +52,15 @@ class Holder:
 
     def kill(self, name: str) -> dict[str, Any]:
         node = self.nodes.pop(name)
-        (raylet,) = node.all_processes["raylet"]
-        os.kill(raylet.process.pid, signal.SIGKILL)
-        raylet.process.wait()
-        self.cluster.remove_node(node, allow_graceful=False)  # what it leaves behind: its agents
+        os.kill(_raylet(node).pid, signal.SIGKILL)
+        _raylet(node).wait()
+        self.cluster.remove_node(node, allow_graceful=False)  # its agents, which it leaves behind
         return {}
+
+    def find(self, pid: str) -> dict[str, Any]:
+        above = set(_above(int(pid)))
+        (name,) = [name for name, node in self.nodes.items() if _raylet(node).pid in above]
+        return {"node": name}
 
     def cpus(self) -> dict[str, Any]:
         return {
@@ -67,6 +73,19 @@ class Holder:
         self.cluster.shutdown()
 
 
+def _raylet(node: Any) -> Any:
+    (raylet,) = node.all_processes["raylet"]
+    return raylet.process
+
+
+def _above(pid: int) -> Iterator[int]:
+    """The process that started `pid`, the one that started that, …"""
+    while pid > 1:
+        status = Path(f"/proc/{pid}/status").read_text()
+        pid = int(status.partition("PPid:")[2].split()[0])
+        yield pid
+
+
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what Ray prints is no answer
@@ -75,6 +94,7 @@ def main() -> None:
         "add": holder.add,
         "remove": holder.remove,
         "kill": holder.kill,
+        "find": holder.find,
         "cpus": holder.cpus,
     }
     print(json.dumps({"address": holder.cluster.address}), file=answers)

@@ -8,17 +8,16 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parents[1] / "ray"))  # small_job, outcome
+HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent / "ray"))  # jobs of small settings, and what they came to
 
 from simulated import Simulated, simulated_cluster  # noqa: E402
-
-HERE = Path(__file__).parent
 
 
 def pytest_ignore_collect(config: pytest.Config) -> bool | None:
     """Losing nodes takes minutes: only who names this folder, or a file in it, gets it."""
-    named = any(HERE in (path := (config.invocation_params.dir / arg.split("::")[0]).resolve()).parents or path == HERE for arg in config.args)
-    return None if named else True
+    named = [(config.invocation_params.dir / arg.partition("::")[0]).resolve() for arg in config.args]
+    return None if any(HERE in (path, *path.parents) for path in named) else True
 
 
 @pytest.fixture(scope="session")

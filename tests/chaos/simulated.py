@@ -18,14 +18,19 @@ from typing import Any
 from small_job import MARK, end_marked
 
 # As in the holder: for Ray, this machine's address is 127.0.0.1.
-ENV = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+ENV = os.environ | {
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+}
 
 
 class Simulated:
     """A cluster that another process holds; `address` is what `ray-pipeline … --address` takes."""
 
-    def __init__(self, holder: subprocess.Popen[str]) -> None:
+    def __init__(self, holder: subprocess.Popen[str], said: Path) -> None:
         self._holder = holder
+        self._said = said
         self.nodes: list[str] = []
         self.address = str(self._answer()["address"])
 
@@ -46,6 +51,10 @@ class Simulated:
         self.nodes.remove(node)
         self._ask(f"kill {node}")
 
+    def node_of(self, pid: int) -> str:
+        """The node on which the worker process `pid` runs."""
+        return str(self._ask(f"find {pid}")["node"])
+
     def wait_until_free(self, cpus: float) -> None:
         """Wait for the cluster to have `cpus` CPUs, none of them held; they come back a moment after a job ends."""
         until = time.monotonic() + 60
@@ -61,7 +70,7 @@ class Simulated:
     def _answer(self) -> dict[str, Any]:
         assert self._holder.stdout
         line = self._holder.stdout.readline()
-        assert line, "the cluster's holder ended"
+        assert line, f"the cluster's holder ended: {self._said.read_text()[-2000:]}"
         answer: dict[str, Any] = json.loads(line)
         return answer
 
@@ -81,7 +90,7 @@ def simulated_cluster() -> Iterator[Simulated]:
             env=ENV | {MARK: word},
         )
     try:
-        yield Simulated(holder)
+        yield Simulated(holder, temp / "said")
     finally:
         end_marked(word)
         holder.wait(60)

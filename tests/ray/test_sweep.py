@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -13,10 +14,10 @@ import pytest
 from sweeps import OPEN, N, run_sweep, write_store
 
 from ray_pipeline.config import check
-from ray_pipeline.errors import LeaseHeld, TrainingError
+from ray_pipeline.errors import LeaseHeld, StoreError, TrainingError
 from ray_pipeline.stages import sweep_tune
 from ray_pipeline.stages.sweep_trial import run_trial
-from ray_pipeline.store import Lease
+from ray_pipeline.store import Lease, Table, table
 from ray_pipeline.store.verify import verify
 from ray_pipeline.sweep import WORST, Sweep
 
@@ -100,24 +101,47 @@ def fails(folder: Path, beta: float, how: str, times: int) -> Any:
     return run
 
 
-@pytest.mark.parametrize("how", ["raises", "killed"])
-def test_a_trial_that_fails_once_is_tried_again(folder: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
-    monkeypatch.setattr(sweep_tune, "run_trial", fails(folder, 1, how, times=1))
+def test_a_trial_whose_worker_is_killed_is_tried_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep_tune, "run_trial", fails(folder, 1, "killed", times=1))
     _, found = run_sweep(folder, BETAS)
     assert statuses(found) == {0.5: "ok", 1: "ok", 4: "ok"} and once(found)
     assert (folder / "tries-of-1").read_text() == ".."
 
 
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [("raises", "RuntimeError: no luck"), ("killed", "its worker died: killed, or out of memory")],
+)
 def test_a_trial_that_fails_again_is_recorded_and_tried_once_more_only_if_asked(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, how: str, reason: str
 ) -> None:
-    monkeypatch.setattr(sweep_tune, "run_trial", fails(folder, 1, "raises", times=2))
+    monkeypatch.setattr(sweep_tune, "run_trial", fails(folder, 1, how, times=2))
     _, found = run_sweep(folder, BETAS)
     assert statuses(found) == {0.5: "ok", 1: "failed", 4: "ok"}
     (failed,) = (row for row in found.rows if row["status"] == "failed")
-    assert failed["reason"] == "RuntimeError: no luck (2 tries)" and failed["objective"] == [WORST]
+    assert failed["reason"] == f"{reason} (2 tries)" and failed["objective"] == [WORST]
     assert run_sweep(folder, BETAS)[1].rows == found.rows
     _, found = run_sweep(folder, BETAS, retry_failed=True)
+    assert statuses(found) == {0.5: "ok", 1: "ok", 4: "ok"} and once(found)
+
+
+def test_a_full_disk_ends_the_sweep_and_the_same_command_does_the_rest(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = table.write_fragments
+
+    def full(rows: Any, uri: str, **kwargs: Any) -> Any:
+        if "trials" in uri and Table(uri).count():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return written(rows, uri, **kwargs)
+
+    monkeypatch.setattr(table, "write_fragments", full)
+    with pytest.raises(StoreError, match="No space left on device") as told:
+        run_sweep(folder, BETAS)
+    assert "is the disk full" in told.value.hint
+    monkeypatch.undo()
+    ctx, found = run_sweep(folder, BETAS)
+    assert ctx.run.done == {"sweep": 2}
     assert statuses(found) == {0.5: "ok", 1: "ok", 4: "ok"} and once(found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 import uuid
 from collections.abc import Iterator
@@ -52,6 +53,20 @@ def test_a_killed_driver_loses_only_the_trials_in_flight(tmp_path: Path, mark: s
     assert said.count("ok: 0.") >= len(BETAS) - len(kept)
     assert "Traceback" not in said and "ray.tune" not in said.lower()
     check_best(tmp_path, tune)
+
+
+def test_ctrl_c_keeps_what_has_ended_and_says_how_to_go_on(tmp_path: Path, mark: str) -> None:
+    write_store(tmp_path)
+    config = sweep_file(tmp_path, {"model.beta": {"grid": BETAS}, **OPEN}, **LONG)
+    job = start("sweep", config, env=os.environ | {MARK: mark})
+    table = until_a_row(tmp_path, job)
+    os.killpg(job.pid, signal.SIGINT)
+    said, _ = job.communicate(timeout=120)
+    assert job.returncode == 130, said
+    assert "interrupted; what was finished is kept. To go on: ray-pipeline sweep" in said
+    assert "Traceback" not in said
+    assert 0 < table.count() < len(BETAS)
+    assert not list((tmp_path / "store/scratch").iterdir())
 
 
 def until_a_row(folder: Path, job: Any) -> Table:

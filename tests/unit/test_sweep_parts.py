@@ -295,6 +295,7 @@ class StandInForMlflow(types.ModuleType):
     def __init__(self) -> None:
         super().__init__("mlflow")
         self.told: list[Any] = []
+        self.gone = False
 
     def __getattr__(self, name: str) -> Any:
         return lambda *args, **kwargs: self.told.append((name, args, kwargs))
@@ -302,6 +303,8 @@ class StandInForMlflow(types.ModuleType):
     def start_run(self, run_name: str) -> Any:
         from contextlib import nullcontext
 
+        if self.gone:
+            raise self.exceptions.MlflowException("the server is gone")
         self.told.append(("start_run", (run_name,), {}))
         return nullcontext()
 
@@ -309,7 +312,8 @@ class StandInForMlflow(types.ModuleType):
 def test_trials_become_runs_of_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in = StandInForMlflow()
     monkeypatch.setitem(sys.modules, "mlflow", stand_in)
-    tracked = Tracked("http://127.0.0.1:1", "s", ["silhouette_input"])
+    noted: list[str] = []
+    tracked = Tracked("http://127.0.0.1:1", "s", ["silhouette_input"], noted.append)
     tracked.begin("t")
     tracked.add("t", [[0, 1, 4.0, 3.0, 1.0], [1, 1, 2.0, 1.0, 1.0]], None)
     ended = row(1, "ok", [0.3]) | {"trial_id": "t", "point": {"model.beta": 2}, "scores": {"silhouette@permuted": 0.1}}
@@ -319,13 +323,16 @@ def test_trials_become_runs_of_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told["start_run"] == ("t",) and told["log_params"] == ({"model.beta": "2"},)
     assert told["log_metrics"] == ({"silhouette_permuted": 0.1, "objective.silhouette_input": 0.3},)
     curve = {args[0]: (args[1], kwargs["step"]) for name, args, kwargs in stand_in.told if name == "log_metric"}
-    assert curve == {"loss": (3.0, 1), "reconstruction": (2.0, 1), "kl": (1.0, 1)}
+    assert curve == {"loss": (3.0, 1), "reconstruction": (2.0, 1), "kl": (1.0, 1)} and noted == []
+    stand_in.gone = True
+    tracked.end(ended)
+    assert noted == ["tune.mlflow: not every trial could be told: the server is gone"]
 
 
 def test_mlflow_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(ConfigError, match=r"tune\.mlflow: the package mlflow is not installed"):
-        Tracked("http://127.0.0.1:1", "s", ["coverage"])
+        Tracked("http://127.0.0.1:1", "s", ["coverage"], print)
 
 
 def test_trials_that_come_to_the_same_are_one() -> None:
