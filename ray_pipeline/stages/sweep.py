@@ -19,7 +19,7 @@ from ray_pipeline.stages.plan import mended
 from ray_pipeline.stages.sweep_data import Shared, read_shared
 from ray_pipeline.stages.sweep_log import Listener, Log, Watch
 from ray_pipeline.stages.sweep_tensorboard import Events
-from ray_pipeline.store import Lease, Table
+from ray_pipeline.store import Lease, Table, record_run
 from ray_pipeline.sweep import Sweep, Trial, trials
 from ray_pipeline.sweep.objective import check_objectives, uses_labels
 from ray_pipeline.sweep.proposers import Listed, Optuna, Proposer, n_points
@@ -72,6 +72,8 @@ def _run(ctx: Context, shared: Shared, watch: Watch | None, retry_failed: bool) 
     table = ctx.table(TABLE, shared.name)
     mended(table, ctx)
     table.create(schemas.TRIALS, _about(shared))
+    # At once: `best` and `prune` are to know of the table, also if this process is killed.
+    record_run(ctx.store, ctx.run)
     rows = read_rows(table)
     if retry_failed and any(row["status"] == FAILED for row in rows):
         table.delete(f"status = '{FAILED}'")

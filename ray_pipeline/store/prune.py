@@ -60,7 +60,9 @@ def prune(store: Store) -> int:
     """
     with _alone(store):
         before = _size(store.root)
-        kept = [store.at(address) for address in sorted(_addresses(list(all_runs(store)))) if store.at(address).exists()]
+        kept = [
+            store.at(address) for address in sorted(_addresses(list(all_runs(store)))) if store.at(address).exists()
+        ]
         for table in kept:
             if problems := table.damage():
                 raise Damaged(problems[0], hint="`ray-pipeline run CONFIG` makes it again; prune afterwards")

@@ -29,7 +29,13 @@ def test_ray_takes_it(cluster: dict[str, Any]) -> None:
 
 def test_no_key_is_misspelt(cluster: dict[str, Any]) -> None:
     """Ray's check passes over keys of the provider and of node types that it does not know."""
-    assert set(cluster["provider"]) <= {"type", "region", "availability_zone", "cache_stopped_nodes", "use_internal_ips"}
+    assert set(cluster["provider"]) <= {
+        "type",
+        "region",
+        "availability_zone",
+        "cache_stopped_nodes",
+        "use_internal_ips",
+    }
     known = {"resources", "min_workers", "max_workers", "node_config", "docker"}
     instance = {"InstanceType", "ImageId", "InstanceMarketOptions", "BlockDeviceMappings"}
     for name, node in cluster["available_node_types"].items():
@@ -46,7 +52,9 @@ def test_ray_and_python_are_those_that_were_tested(cluster: dict[str, Any]) -> N
 
 
 def test_nothing_answers_without_the_token_and_the_dashboard_is_on_loopback(cluster: dict[str, Any]) -> None:
-    starts = [line for key in ("head", "worker") for line in cluster[f"{key}_start_ray_commands"] if "ray start" in line]
+    starts = [
+        line for key in ("head", "worker") for line in cluster[f"{key}_start_ray_commands"] if "ray start" in line
+    ]
     assert len(starts) == 2
     assert all("RAY_AUTH_MODE=token" in line for line in starts)
     assert "--dashboard-host=127.0.0.1" in starts[0]
