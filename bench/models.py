@@ -85,7 +85,7 @@ def rows() -> list[Row]:
 
 
 def main() -> None:
-    """Print the table, and write it to ``--out``."""
+    """Print the table, and write it to ``--out`` row by row."""
     options = _options()
     table = rows()
     if left_out := set(MODELS) - {row.model["kind"] for row in table}:
@@ -96,10 +96,12 @@ def main() -> None:
             collection, words = _collection(base)
         lines = [*_intro(options, len(collection), words), *_head()]
         for row in table:
+            if options.only and row.model["kind"] not in options.only:
+                continue
             with one_thread():
                 lines.append(_line(row, *_scores(row, base, collection, options.seeds)))
             print(lines[-1], flush=True)
-    options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _options() -> argparse.Namespace:
@@ -111,6 +113,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--epochs", type=int, default=100, help="a step each, for all clips are one batch")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", choices=sorted(MODELS), help="kinds of model; all where none is named")
     return parser.parse_args()
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -27,6 +28,7 @@ from ray_pipeline import experiment
 from ray_pipeline.collection import Collection
 from ray_pipeline.config import Config, check, load
 from ray_pipeline.space import Gates
+from ray_pipeline.stages.session import WORKER_ENV
 from ray_pipeline.sweep import Trial, config_of, judge, trial_of, trials
 
 CONFIG = Path(__file__).parents[1] / "tune_configs/beta.yaml"
@@ -115,6 +117,8 @@ def _outcomes(
     paths = [folder / f"{trial.name}.json" for trial in made]
     missing = [(trial, path) for trial, path in zip(made, paths, strict=True) if not path.exists()]
     print(f"{name}: {len(collection):,} tracks, {len(missing)} of {len(made)} trials to run", flush=True)
+    # One thread a worker, as in a sweep: two processes on two cores would wait for each other's threads.
+    os.environ.update(WORKER_ENV)
     with ProcessPoolExecutor(options.workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
         running = {pool.submit(run_trial, collection, config, dict(trial.point)): path for trial, path in missing}
         for done in as_completed(running):

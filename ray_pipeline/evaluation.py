@@ -15,7 +15,7 @@ from ray_pipeline.clusterers.choice import automatic, chosen
 from ray_pipeline.collection import Collection, yardstick
 from ray_pipeline.config import LABEL, Config, Scoring
 from ray_pipeline.fusion import LYRICS, FusionPart
-from ray_pipeline.metrics.score import LEAK, Score
+from ray_pipeline.metrics.score import LEAK, Score, shelf_name
 from ray_pipeline.metrics.score import notes as together
 from ray_pipeline.models.condition import CONDITION, condition_of
 from ray_pipeline.models.contract import Latents, Model, joined
@@ -76,6 +76,8 @@ def evaluate(collection: Collection, fitted: Fitted, latents: Latents, config: C
     if LYRICS in collection.masks:
         present = collection.masks[LYRICS]
         scores.append(metrics.missingness_score(found.labels, present, permutations=scoring.permutations, seed=seed))
+    if fitted.card.get("status") == "diverged":
+        scores = [_worst(score) for score in scores]
     notes = [*found.notes, *(note for note in (leak, unknown, unheld) if note)]
     distance = _distances(latents.mu, found.labels, found.centres)
     return Evaluation(found.labels, distance, scores, notes, found.curve)
@@ -189,6 +191,13 @@ def _factors(
     if not scores:
         return [], f"latents were held against no factor: of {names} too little is known, or the latents are not finite"
     return [_leaked(score) for score in scores] if leak and LABEL in collection.factors else scores, ""
+
+
+def _worst(score: Score) -> Score:
+    """The score of a model whose training diverged: whatever its clusters look like, nothing was learnt."""
+    metric = shelf.part("metric", shelf_name(score.metric))
+    note = together(f"training diverged; its clusters alone would have {score.value:.3g}", score.note)
+    return Score(score.metric, metric.worst, n=score.n, note=note)
 
 
 def _searched(score: Score, curve: list[dict[str, Any]]) -> Score:

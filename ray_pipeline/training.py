@@ -86,6 +86,7 @@ def fit(
     if n < 2:
         raise TrainingError(f"{n} tracks: a VAE needs at least 2", hint="Try model.kind: pca or raw, or add tracks.")
     run = _start(cast(BaseVae, model), (views, masks, n), training, seed, device=device, precision=precision)
+    drawn = {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
     if checkpoint:
         run.data_crc32 = _crc32({**run.views, **{f"{name}.mask": mask for name, mask in run.masks.items()}})
         _resume(run, checkpoint)
@@ -98,8 +99,17 @@ def fit(
             if checkpoint and ranks.rank() == 0 and (pace.due() or epoch.epoch == training.epochs):
                 with pace:
                     checkpoints.write(checkpoint, epoch.epoch, run.model, run.optimizer, _course(run), _identity(run))
+    if not _encodes(run.model, views, masks):
+        run.model.load_state_dict(drawn)
+        run.history.status, run.history.diverged_at = "diverged", run.history.diverged_at or len(run.history.epochs)
     run.model.eval()
     return run.history
+
+
+def _encodes(model: BaseVae, views: Views, masks: Masks) -> bool:
+    """Whether the weights are of use: finite ones may still be so large that what comes out of them is not."""
+    latents = model.encode(views, masks)
+    return bool(np.isfinite(latents.mu).all() and np.isfinite(latents.recon_error).all())
 
 
 def batches(n: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:

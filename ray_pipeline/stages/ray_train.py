@@ -56,19 +56,17 @@ def fit_models(ctx: Context, collection: Collection, wanted: dict[int, str], fol
 
 
 def fit_here(
-    collection: Collection,
-    config: Config,
-    wanted: dict[int, str],
-    folder: Path,
-    log: Path,
-    device: str = "cpu",
-    report: Callable[[dict[str, Any]], None] | None = None,
-) -> None:
-    """Fit `wanted` in this process, one rank of several maybe; every epoch is a line of `log`, every model a `report`."""
+    collection: Collection, config: Config, wanted: dict[int, str], folder: Path, log: Path, device: str = "cpu"
+) -> list[dict[str, Any]]:
+    """Fit `wanted` in this process, one rank of several maybe: how each ended, with the means of its last epoch.
+
+    Every epoch is a line of `log`: what was run, and in which process.
+    """
     import torch
 
     from ray_pipeline import precision, ranks
 
+    ended = []
     for seed, name in wanted.items():
         if ranks.of_first((folder / name / "card.json").is_file(), device):
             continue
@@ -81,12 +79,12 @@ def fit_here(
         if ranks.rank() == 0:
             model_files.save(folder / name, fitted.model, fitted.fusion, fitted.card)
             shutil.rmtree(state, ignore_errors=True)
-        if report:
-            report({"seed": seed, "status": fitted.card["status"], **(fitted.card["history"] or [{}])[-1]})
+        ended.append({"seed": seed, "status": fitted.card["status"], **(fitted.card["history"] or [{}])[-1]})
+    return ended
 
 
 def _noting(log: Path, seed: int, name: str) -> Callable[[Epoch], None]:
-    """Writes an epoch down: `log` tells of every epoch that was run, in which process."""
+    """Writes an epoch down."""
     from ray_pipeline import ranks
 
     who = {"model": name, "seed": seed, "pid": os.getpid()}
@@ -145,11 +143,12 @@ def _train_loop(given: dict[str, Any]) -> dict[str, str] | None:
 
     collection, config = ray.get(given["collection"][0]), check(given["config"])
     try:
-        fit_here(
-            collection, config, given["wanted"], given["folder"], given["log"], str(get_device()), ray.train.report
-        )
+        ended = fit_here(collection, config, given["wanted"], given["folder"], given["log"], str(get_device()))
     except RayPipelineError as error:
         return {"raised": type(error).__name__, "error": str(error), "hint": error.hint}
+    ray.train.report(
+        {"models": ended}
+    )  # once: the next would wait for the controller's next look, as long as half a second
     return None
 
 

@@ -74,10 +74,7 @@ def _run(ctx: Context, shared: Shared, watch: Watch | None, retry_failed: bool) 
     table.create(schemas.TRIALS, _about(shared))
     # At once: `best` and `prune` are to know of the table, also if this process is killed.
     record_run(ctx.store, ctx.run)
-    rows = read_rows(table)
-    if retry_failed and any(row["status"] == FAILED for row in rows):
-        table.delete(f"status = '{FAILED}'")
-        rows = read_rows(table)
+    rows = _stand(ctx, shared, table, retry_failed)
     total, before = _total(shared, rows), len(rows)
     ctx.say(f"sweep {shared.name}: {len(rows)} of {total} trials are there")
     if before < total:
@@ -90,14 +87,23 @@ def _run(ctx: Context, shared: Shared, watch: Watch | None, retry_failed: bool) 
     return len(rows) - before
 
 
-def _run_missing(
-    ctx: Context, shared: Shared, table: Table, rows: list[Row], total: int, watch: Watch | None
-) -> list[Row]:
-    if shared.tune.scheduler == "pbt":
+def _stand(ctx: Context, shared: Shared, table: Table, retry_failed: bool) -> list[Row]:
+    """The rows that stand; those that do not are deleted."""
+    rows = read_rows(table)
+    if retry_failed and any(row["status"] == FAILED for row in rows):
+        table.delete(f"status = '{FAILED}'")
+        rows = read_rows(table)
+    if shared.tune.scheduler == "pbt" and _missing(shared, rows):
         ctx.say(NOT_RESUMABLE)
         if rows:
             table.delete("true")
-            rows = []
+        return []
+    return rows
+
+
+def _run_missing(
+    ctx: Context, shared: Shared, table: Table, rows: list[Row], total: int, watch: Watch | None
+) -> list[Row]:
     log = Log(ctx, shared, table, rows, total, _listeners(ctx, shared))
     log.watch = watch or log.watch
     folder = ctx.store.folder("scratch", f"sweep-{shared.name}")

@@ -14,8 +14,8 @@ import pytest
 from sweeps import OPEN, N, run_sweep, write_store
 
 from ray_pipeline.config import check
-from ray_pipeline.errors import LeaseHeld, StoreError, TrainingError
-from ray_pipeline.stages import sweep_tune
+from ray_pipeline.errors import ConfigError, LeaseHeld, StoreError, TrainingError
+from ray_pipeline.stages import sweep_again, sweep_tune
 from ray_pipeline.stages.sweep_trial import run_trial
 from ray_pipeline.store import Lease, Table, table
 from ray_pipeline.store.verify import verify
@@ -213,6 +213,8 @@ def test_a_population_passes_weights_on_under_new_settings(folder: Path) -> None
     assert changed and all(1e-6 <= rate <= 1e-2 for rate in changed)
     ctx, again = run_sweep(folder, tune, training=training)
     assert ctx.run.done == {"sweep": 0} and again.rows == found.rows
+    with pytest.raises(ConfigError, match=r"its settings changed while it trained \(pbt\)"):
+        sweep_again.context_of(ctx.store, found.rows[0]["trial_id"])
 
 
 def test_trials_with_other_features_are_measured_in_one_space(folder: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from configs import make_config
 
 from ray_pipeline import experiment, schemas
+from ray_pipeline.cli.board import Board, board
 from ray_pipeline.collection import Collection, yardstick
 from ray_pipeline.config import Config
 from ray_pipeline.errors import ConfigError, StoreError, TrainingError
@@ -22,7 +23,10 @@ from ray_pipeline.fusion import LYRICS
 from ray_pipeline.models.condition import condition_of
 from ray_pipeline.needs import fusion_of
 from ray_pipeline.space import Tune
+from ray_pipeline.stages import sweep as stage
+from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.sweep_data import Shared, collection_of
+from ray_pipeline.stages.sweep_log import Log
 from ray_pipeline.stages.sweep_mlflow import Tracked
 from ray_pipeline.stages.sweep_trial import _under_new_settings
 from ray_pipeline.store import Store, Table
@@ -30,7 +34,7 @@ from ray_pipeline.sweep import WORST, Judged, Sweep, read_sweep, sweep_id
 from ray_pipeline.sweep.objective import check_objectives, needs_nulls, needs_stability, uses_labels
 from ray_pipeline.sweep.proposers import Optuna, n_points
 from ray_pipeline.sweep.remembered import Remembered
-from ray_pipeline.sweep.results import as_yaml, find_trial
+from ray_pipeline.sweep.results import as_yaml, find_trial, read_rows
 from ray_pipeline.sweep.rungs import rungs, stops
 from ray_pipeline.sweep.trials import combinations, config_of, on_one_yardstick, trials
 
@@ -337,3 +341,69 @@ def test_mlflow_that_is_not_installed_is_told(monkeypatch: pytest.MonkeyPatch) -
 
 def test_trials_that_come_to_the_same_are_one() -> None:
     assert len(trials(config_with({"training.learning_rate": {"grid": [1, 1.0, 2]}}))) == 2
+
+
+@pytest.fixture
+def log(whole: Collection, tmp_path: Path) -> Log:
+    """Of a sweep whose trials are told of by hand; `listened` has what its listener was told."""
+    tune = {"training.learning_rate": {"loguniform": [1e-4, 1e-2]}, "num_samples": 2, "scheduler": "pbt"}
+    shared = shared_with(whole, tune)
+    ctx = Context.of(shared.config.model_copy(update={"store": str(tmp_path)}), "sweep")
+    table = ctx.table("trials", "s")
+    table.create(schemas.TRIALS, {"objective": ["silhouette_input"], "uses_labels": False, "scheduler": "pbt"})
+    return Log(ctx, shared, table, [], 2, [])
+
+
+def outcome(value: float) -> dict[str, Any]:
+    return {"status": "ok", "reason": "", "objective": [value], "scores": {"silhouette_input": value}, "epochs": 9}
+
+
+def test_the_log_keeps_a_trial_over_pauses_and_forgets_a_dead_try(log: Log) -> None:
+    log.begin("a", {"training.learning_rate": 1e-3})
+    log.heard("a", {"points": [[0, 1, 5.0, 4.0, 1.0]], "seconds": 2.0})
+    log.again("a")
+    assert (log.running["a"].seconds, log.running["a"].epoch, log.running["a"].number) == (0.0, 0, 1)
+    log.heard("a", {"points": [], "seconds": 3.0, "standing": 0.1, "epoch": 3, "objective": [0.1]})
+    log.begin("a", {"training.learning_rate": 2e-3})  # after a pause, with settings of another
+    assert log.values("a") == [0.1]
+    log.heard("a", {"points": [], "seconds": 1.5, "outcome": outcome(0.2)})
+    (ended,) = read_rows(log.table)
+    assert (ended["seconds"], ended["epochs"], ended["point"]) == (4.5, 9, {"training.learning_rate": 2e-3})
+    assert json.loads(ended["config"])["training"]["learning_rate"] == 2e-3
+    assert log.values("a") == [0.2] and not log.running
+
+
+def test_a_stopped_trial_has_the_objective_of_its_rung_and_never_wins(log: Log) -> None:
+    for name, value in (("a", 0.9), ("b", 0.2)):
+        log.begin(name, {"training.learning_rate": 1e-3})
+        log.heard(name, {"points": [], "seconds": 1.0, "standing": value, "epoch": 3, "objective": [value]})
+    log.stopped("a")
+    log.heard("b", {"points": [], "seconds": 2.0, "outcome": outcome(0.2)})
+    found = read_sweep(log.ctx.store, "s")
+    assert [(one["status"], one["objective"], one["number"]) for one in found.rows] == [
+        ("stopped", [0.9], 1),
+        ("ok", [0.2], 2),
+    ]
+    assert [one["trial_id"] for one in found.front] == ["b"]
+
+
+def test_an_interrupted_population_begins_anew_and_says_so(log: Log) -> None:
+    log.begin("a", {"training.learning_rate": 1e-3})
+    log.failed("a", "no luck")
+    said: list[str] = []
+    log.ctx.say = said.append
+    assert stage._stand(log.ctx, log.shared, log.table, retry_failed=False) == []
+    assert said == [stage.NOT_RESUMABLE] and log.table.count() == 0
+
+
+def test_the_board_tells_each_trial_once(log: Log, capsys: pytest.CaptureFixture[str]) -> None:
+    log.begin("a", {"training.learning_rate": 1e-3})
+    with Board() as shown:
+        log.watch = shown.watch
+        log.heard("a", {"points": [[0, 4, 5.0, 4.0, 1.0]], "seconds": 2.0})
+        table = board(log)
+        assert [list(column.cells)[0] for column in table.columns][:4] == ["a", "running", "4", "5"]
+        log.heard("a", {"points": [], "seconds": 2.5, "outcome": outcome(0.2)})
+        log.look(now=True)
+    assert capsys.readouterr().out == "trial 1 of 2  a ok: 0.2  learning_rate=0.001  2.5 s\n"
+    assert board(log).title == "1 of 2 trials  1 ok"
