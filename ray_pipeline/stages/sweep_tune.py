@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import os
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ray import tune
-from ray.tune.schedulers import ASHAScheduler, PopulationBasedTraining, TrialScheduler
 from ray.tune.search import Searcher
 
 from ray_pipeline.errors import ConfigError, RayPipelineError
-from ray_pipeline.space import Distribution
 from ray_pipeline.stages.sweep_data import Shared
 from ray_pipeline.stages.sweep_log import Log
+from ray_pipeline.stages.sweep_schedulers import scheduler_of
 from ray_pipeline.stages.sweep_trial import run_trial
 from ray_pipeline.sweep import WORST, Trial, trial_of
 from ray_pipeline.sweep.proposers import Proposer
-from ray_pipeline.sweep.rungs import REDUCTION, generation, most_epochs, rungs
 
 # Results lie in `trials` and in the event files: nothing that Tune writes is read again, and it is removed at the end.
 _QUIET = {
@@ -65,7 +61,7 @@ def run(shared: Shared, plan: Plan, log: Log, folder: Path) -> None:
         param_space={"spec": tune.grid_search(members)} if members else {},
         tune_config=tune.TuneConfig(
             search_alg=None if members else Asking(plan, shared, log),
-            scheduler=_scheduler(shared),
+            scheduler=scheduler_of(shared),
             num_samples=1 if members else -1,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: trial.trial_id,
@@ -182,47 +178,3 @@ def _reason(trial: Any) -> str:
     why = "its worker died: killed, or out of memory" if died else (told[-1] if told else "unknown")
     tries = int(trial.run_metadata.num_failures)
     return f"{why[:500]} ({tries} tries)" if tries > 1 else why[:500]
-
-
-def _scheduler(shared: Shared) -> TrialScheduler | None:
-    told = shared.tune
-    if told.scheduler == "asha" and (at := rungs(shared.config)):
-        return ASHAScheduler(
-            time_attr="epoch",
-            metric="standing",
-            mode="max",
-            grace_period=at[0],
-            max_t=most_epochs(shared.config) + 1,
-            reduction_factor=REDUCTION,
-        )
-    if told.scheduler == "pbt":
-        random.seed(shared.config.seed)
-        np.random.seed(shared.config.seed)
-        return PopulationBasedTraining(
-            time_attr="epoch",
-            metric="standing",
-            mode="max",
-            perturbation_interval=generation(shared.config),
-            hyperparam_mutations={"spec": {"point": {key: _domain(one) for key, one in told.mutable().items()}}},
-            custom_explore_fn=lambda config: _within(config, told.mutable()),
-            require_attrs=False,
-            log_config=False,
-        )
-    return None
-
-
-def _domain(one: Distribution) -> Any:
-    low, high = one.bounds
-    if one.kind == "randint":
-        return tune.randint(int(low), int(high) + 1)
-    return tune.loguniform(low, high) if one.kind == "loguniform" else tune.uniform(low, high)
-
-
-def _within(config: dict[str, Any], ranges: dict[str, Distribution]) -> dict[str, Any]:
-    """`config` with what was changed past its range put back to the range's end."""
-    point = config["spec"]["point"]
-    for key, one in ranges.items():
-        low, high = one.bounds
-        value = min(max(point[key], low), high)
-        point[key] = int(value) if one.kind == "randint" else float(value)
-    return config
