@@ -17,6 +17,8 @@ from ready_to_train import epochs_run, make_store, models
 from small_job import MARK, config_file, end_marked, runs_in, start
 
 from ray_pipeline import experiment
+from ray_pipeline.errors import TrainingError
+from ray_pipeline.stages.ray_train import MAX_FAILURES
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -92,6 +94,29 @@ def test_killed_worker_goes_on_from_its_last_state(
     assert done(ctx) == {"train": 1}
     check_continued(folder, undisturbed[0])
     assert rows(ctx, "latents") == undisturbed[1]
+
+
+def test_worker_that_dies_each_time_is_not_started_for_ever(ray_session: Any, folder: Path) -> None:
+    over = threading.Event()
+
+    def kill_each() -> None:
+        killed: set[int] = set()
+        while not over.wait(0.01):
+            for pid in {pid for _, pid in epochs_run(folder)} - killed:
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+
+    killer = threading.Thread(target=kill_each)
+    killer.start()
+    try:
+        with pytest.raises(TrainingError, match="training failed: .*worker") as told:
+            runs_in(folder)("train", **UNDER_RAY)
+    finally:
+        over.set()
+        killer.join()
+    assert told.value.hint == "what was trained so far is kept, and the same command goes on from there"
+    assert len(epochs_run(folder)) == 1 + MAX_FAILURES
+    assert models(folder) == {}
 
 
 def test_killed_driver_is_gone_on_from(
