@@ -128,7 +128,7 @@ def _fit_on_ray(
             refusal = trainer.fit().return_value
     except v2.TrainingFailedError as error:
         raise TrainingError(
-            f"training failed: {_root_cause(error)}",
+            f"training failed: {_why(error)}",
             hint="what was trained so far is kept, and the same command goes on from there",
         ) from error
     if refusal:
@@ -187,7 +187,12 @@ def _gpu_here() -> bool:
     return torch.cuda.is_available()
 
 
-def _root_cause(error: BaseException) -> str:
+def _why(error: BaseException) -> str:
+    """What ended a training, in one line; Ray's own words go into the log."""
+    from ray.exceptions import RayActorError
+
     while error.__cause__ is not None:
         error = error.__cause__
+    if isinstance(error, RayActorError):
+        return f"a worker was lost {MAX_FAILURES + 1} times: killed, out of memory, or with its node"
     return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
