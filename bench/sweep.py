@@ -9,13 +9,16 @@ sweep   `ray-pipeline sweep`'s stage, from a Ray that is not started yet to the 
 naive   a new Python for each trial (`--naive` of them), as many at once as the sweep has slots, one thread each
 
 Overhead a trial: sweep wall × slots ÷ trials, less the bare experiment. It is told also without the start (Ray, and the
-imports of its workers): from when each slot has ended a trial. Workers run at the priority of this process, which Ray else lowers.
+imports of its workers): from when each slot has ended a trial. Both want a machine on which nothing else runs; what hardly
+asks for it is the last figure, how long a slot is empty between two trials. Workers run at the priority of this process,
+which Ray else lowers.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -63,9 +66,10 @@ def _compare(options: argparse.Namespace, store: str) -> None:
     betas = [round(float(beta), 6) for beta in np.geomspace(0.05, 8, options.trials)]
     config = _config(store, options.epochs, betas, options.slots)
     _write_tracks(config, options.tracks)
+    begins: list[float] = []
     ends: list[float] = []
     began = time.perf_counter()
-    _sweep(config, ends)
+    _sweep(config, begins, ends)
     swept = (time.perf_counter() - began) / options.trials
     # The last slots run empty while the others end: from one full house to the last.
     running = (ends[-options.slots] - ends[options.slots - 1]) / (options.trials - 2 * options.slots + 1)
@@ -76,6 +80,8 @@ def _compare(options: argparse.Namespace, store: str) -> None:
     whole, after = swept * options.slots / bare, running * options.slots / bare
     print(f"a trial of the sweep takes {whole:.2f} × the bare experiment; over it: {overhead:.2f} s")
     print(f"a trial after the start: {after:.2f} × the bare experiment; over it: {later:.2f} s")
+    empty = statistics.median(begin - end for begin, end in zip(begins[options.slots :], ends, strict=False))
+    print(f"between two trials a slot is empty for {1000 * empty:.0f} ms")
     print(f"the naive way takes {naive / swept:.1f} × as long as the sweep")
 
 
@@ -111,13 +117,15 @@ def _write_tracks(config: Config, n: int) -> None:
         table.append(pa.Table.from_pylist([dict.fromkeys(schema.names) | row for row in found], schema=schema))
 
 
-def _sweep(config: Config, ends: list[float]) -> None:
-    """Run the sweep; `ends` gets the time at which each trial ended, in s of `perf_counter`."""
-    os.environ["RAY_worker_niceness"] = "0"
+def _sweep(config: Config, begins: list[float], ends: list[float]) -> None:
+    """Run the sweep; `begins` and `ends` get the times of its trials, in s of `perf_counter`."""
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 — Ray's own spelling
     ctx = Context.of(config, "sweep")
 
     def watch(log: Log) -> None:
-        ends.extend([time.perf_counter()] * (len(log.rows) - len(ends)))
+        now = time.perf_counter()
+        begins.extend([now] * (len(log.rows) + len(log.running) - len(begins)))
+        ends.extend([now] * (len(log.rows) - len(ends)))
 
     with session.session(), pipeline.recorded(ctx):
         stage.sweep(ctx, watch=watch)
