@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ray_pipeline.models.condition import condition_of
 from ray_pipeline.needs import fusion_of
 from ray_pipeline.space import Tune
 from ray_pipeline.stages.sweep_data import collection_of
-from ray_pipeline.stages.sweep_trial import _under_new_settings
+from ray_pipeline.stages.sweep_trial import _fused, _under_new_settings
 from ray_pipeline.sweep import WORST, Judged, sweep_id
 from ray_pipeline.sweep.objective import check_objectives, needs_nulls, needs_stability, uses_labels
 from ray_pipeline.sweep.proposers import Optuna, n_points
@@ -167,6 +168,17 @@ def test_a_fusion_is_fitted_once_and_gives_the_same(whole: Collection) -> None:
     assert remembered.fits == 1 and seen["fused"].all()
     few = {name: view[:5] for name, view in whole.views.items()}
     assert remembered.transform(few, {name: mask[:5] for name, mask in whole.masks.items()})[0]["fused"].shape == (5, 4)
+
+
+def test_a_worker_fuses_once_for_trials_that_fuse_alike(whole: Collection) -> None:
+    grids = {"fusion.view": {"grid": ["mfcc", "mfcc_stats"]}, "model.kind": {"grid": ["pca", "raw"]}}
+    shared = shared_with(whole, grids)
+    used = [_fused(shared, config_of(shared.config, trial.point)) for trial in trials(shared.config)]
+    views = [trial.point["fusion.view"] for trial in trials(shared.config)]
+    assert views == ["mfcc", "mfcc", "mfcc_stats", "mfcc_stats"]
+    assert used[0] is used[1] and used[2] is used[3] and used[0] is not used[2]
+    other = replace(shared, name="another sweep")
+    assert _fused(other, config_of(shared.config, {})) is not used[0]
 
 
 def test_weights_go_on_under_new_settings_only_if_they_are_told_so(whole: Collection, tmp_path: Path) -> None:
