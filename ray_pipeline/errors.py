@@ -17,6 +17,11 @@ An error's text says what happened, where, and what to do. ``hint`` is printed o
 from __future__ import annotations
 
 
+def install(extra: str) -> str:
+    """How an extra of this package is had: by its clone, for it lies on no package index."""
+    return f"pip install -e '.[{extra}]' in the clone of ray_pipeline"
+
+
 class RayPipelineError(Exception):
     """Base of every error this package raises on purpose."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,8 @@ def evaluate(collection: Collection, fitted: Fitted, latents: Latents, config: C
         seed=seed,
     )
     scores = [_searched(score, found.curve) for score in scores]
+    # What a clusterer did otherwise than its name says stands beside each score of its clusters.
+    scores = [replace(score, note=together(score.note, *found.notes)) for score in scores]
     scores += metrics.latent_scores(
         latents.mu, kl_per_dim=latents.kl_per_dim, recon_error=latents.recon_error, matrix=matrix, mask=mask
     )
@@ -84,7 +86,11 @@ def evaluate(collection: Collection, fitted: Fitted, latents: Latents, config: C
 
 
 def stability(
-    config: Config, seeds: Sequence[int], latents: Sequence[Latents], found: Sequence[Evaluation]
+    config: Config,
+    seeds: Sequence[int],
+    latents: Sequence[Latents],
+    found: Sequence[Evaluation],
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[int, list[Score]]:
     """Seed → whether its clusters come back: `stability_bootstrap` of each, and `stability` over all with the first.
 
@@ -95,10 +101,11 @@ def stability(
     draws = config.scoring.null_draws
     clusters = [_again(config.clusterer, one.curve) for one in found]
     mus = [one.mu for one in latents]
-    scores = {
-        seed: [metrics.bootstrap_stability(mu, one.labels, cluster=again, null_draws=draws, seed=seed)]
-        for seed, mu, one, again in zip(seeds, mus, found, clusters, strict=True)
-    }
+    scores: dict[int, list[Score]] = {}
+    for seed, mu, one, again in zip(seeds, mus, found, clusters, strict=True):
+        progress(len(scores), len(seeds))
+        scores[seed] = [metrics.bootstrap_stability(mu, one.labels, cluster=again, null_draws=draws, seed=seed)]
+    progress(len(seeds), len(seeds))
     over_seeds = metrics.seeds_stability(
         mus, [one.labels for one in found], clusters=clusters, seeds=seeds, null_draws=draws
     )

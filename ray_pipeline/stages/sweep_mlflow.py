@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ray_pipeline.errors import ConfigError, ResourceError
+from ray_pipeline.errors import ConfigError, ResourceError, install
 from ray_pipeline.stages.sweep_tensorboard import PARTS
 
 _NOT_ALLOWED = re.compile(r"[^\w\-./ ]")
@@ -26,9 +26,7 @@ class Tracked:
         try:
             import mlflow
         except ImportError:
-            raise ConfigError(
-                "tune.mlflow: the package mlflow is not installed", hint="pip install 'ray_pipeline[mlflow]'"
-            ) from None
+            raise ConfigError("tune.mlflow: the package mlflow is not installed", hint=install("mlflow")) from None
         self._mlflow = mlflow
         self.objective = objective
         self._note = note

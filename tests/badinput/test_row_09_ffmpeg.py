@@ -27,7 +27,7 @@ pytest.importorskip("av", reason="PyAV is not installed, and without it these fi
 
 RATE = 22050
 CODECS = {"a.m4a": "aac", "b.m4a": "alac", "c.wma": "wmav2"}
-INSTALL = "pip install 'ray_pipeline[ffmpeg]'"
+INSTALL = "pip install -e '.[ffmpeg]'"
 
 
 @pytest.fixture(scope="module")

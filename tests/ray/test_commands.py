@@ -29,6 +29,18 @@ def test_status_shows_rows_and_reasons(folder: Path, first: Any) -> None:
         assert re.search(rf"^{table} +{n}\b", said, re.MULTILINE), said
 
 
+def test_stages_one_by_one_are_known_as_one_run_is(folder: Path, run: Any) -> None:
+    (folder / "music/empty.wav").touch()
+    for command in ("ingest", "featurize", "train", "evaluate"):
+        ctx = run(command)
+    assert ctx.run.statuses == {"tracks": {"empty": 1, "ok": 6}, "features": {"empty": 1, "ok": 6}}
+    code, said = finish("status", folder / "store")
+    assert code == 0, said
+    for table, n in {"tracks": 7, "features": 7, "latents": 6, "clusters": 6}.items():
+        assert re.search(rf"^{table} +{n}\b", said, re.MULTILINE), said
+    assert len(re.findall(r"1 empty", said)) == 2
+
+
 def test_export_writes_what_others_read(folder: Path, tmp_path: Path, first: Any) -> None:
     code, said = finish("export", folder / "store", "--to", tmp_path / "out")
     assert code == 0, said

