@@ -18,8 +18,8 @@ from ray_pipeline.stages.embed import embed, vectors_recipe
 from ray_pipeline.stages.evaluate import evaluate
 from ray_pipeline.stages.featurize import feature_table, featurize, upstream_of_lyrics
 from ray_pipeline.stages.import_features import import_features
-from ray_pipeline.stages.inherit import inherit
 from ray_pipeline.stages.ingest import ingest, read_tracks, tracks_table
+from ray_pipeline.stages.inherit import inherit
 from ray_pipeline.stages.plan import make_plan
 from ray_pipeline.stages.report import report
 from ray_pipeline.stages.train import train
