@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,3 +62,34 @@ def context(tmp_path: Path) -> Callable[..., Any]:
         return Context.of(make_config(tmp_path / "store", **sections), command)
 
     return make
+
+
+@pytest.fixture
+def cost() -> Callable[..., None]:
+    """`cost(fault=…, where=…, rows=…, lost=…, doubled=…, again=…, time=…)`: what a fault cost, seen by the test that made it.
+
+    `lost` and `doubled` are rows; `again` is how many tracks were worked on twice; `time` is the wall time of the work as a
+    multiple of that without the fault. bench/reliability.py makes a page of these lines; else they go nowhere.
+    """
+    path = os.environ.get("RAY_PIPELINE_RELIABILITY")
+
+    def note(**line: Any) -> None:
+        if path:
+            with Path(path).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+    return note
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--turn", metavar="I/N", help="run the I-th of N equal parts of what is collected, I from 0")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests that take minutes run in turn: neighbours stay together, for they share what was made for them."""
+    turn = config.getoption("--turn")
+    if turn:
+        part, parts = map(int, turn.split("/"))
+        first, end = (len(items) * at // parts for at in (part, part + 1))
+        config.hook.pytest_deselected(items=items[:first] + items[end:])
+        items[:] = items[first:end]
