@@ -1,4 +1,4 @@
-"""What a node runs and what it sees: executed on the driver and, by a task, on every other node. Standard library only."""
+"""What a node runs and what it sees: executed on the driver and, by a task, on every other node. Nothing heavy is imported for it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from ray_pipeline import __version__
+
 SAMPLE = 5  # entries of a folder by which it is told from another one of its name
 # What must be the same everywhere; of the others a difference is noted.
 SAME = ("python", "ray", "ray_pipeline", "code")
-_PACKAGES = ("ray", "ray_pipeline", "torch", "librosa", "pylance", "pyarrow", "scikit-learn", "numpy")
+_PACKAGES = ("ray", "torch", "librosa", "pylance", "pyarrow", "scikit-learn", "numpy")
 
 
 @dataclass(frozen=True)
@@ -69,13 +71,13 @@ def lack(one: Wanted) -> str:
 
 def versions() -> dict[str, str]:
     """Of Python and what results depend on; ``code`` is a digest of this package's own files."""
-    found = {"python": platform.python_version(), "code": _code()}
+    # What travels with a job is not installed, so it is asked itself.
+    found = {"python": platform.python_version(), "ray_pipeline": __version__, "code": _code()}
     for name in _PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "not installed"
-    # What travels with a job goes before what is installed, and has no version of its own.
     return found
 
 

@@ -11,7 +11,7 @@ from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.node_report import SAME, Report, Wanted
 
 # s. The first task of a job on a node may wait for pip to install what runtime_env.yaml asks for.
-PATIENCE_S = 900
+PATIENCE_S = 2000
 
 _FIX = {
     "store": "name a folder that is mounted at the same path on every node, or s3://…",

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 
+from ray_pipeline.stages import node_report
 from ray_pipeline.stages.audit import audit
 from ray_pipeline.stages.checks import check
 from ray_pipeline.stages.context import Context
@@ -30,7 +29,6 @@ STAGES: dict[str, Callable[[Context], int]] = {
 }
 # Done when asked for by name; `run` goes on from what it left.
 ASIDE: dict[str, Callable[[Context], int]] = {"import-features": import_features, "audit": audit}
-_VERSIONS = ("ray_pipeline", "ray", "torch", "librosa", "pylance", "pyarrow", "scikit-learn", "numpy")
 
 
 def run(ctx: Context, command: str) -> None:
@@ -49,7 +47,7 @@ def run(ctx: Context, command: str) -> None:
 @contextmanager
 def recorded(ctx: Context) -> Iterator[None]:
     """Write down what is done inside, and how it ended."""
-    ctx.run.versions = {"python": platform.python_version()} | {name: version(name) for name in _VERSIONS}
+    ctx.run.versions = node_report.versions()
     try:
         yield
         ctx.run.state = "done"
