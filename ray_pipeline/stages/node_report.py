@@ -1,4 +1,4 @@
-"""What a node runs and what it sees: executed on the driver and, by a task, on every other node. Nothing heavy is imported for it."""
+"""What a node runs and what it sees: executed on the driver and, by a task, on every other node. It imports nothing heavy."""
 
 from __future__ import annotations
 

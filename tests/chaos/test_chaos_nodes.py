@@ -26,8 +26,8 @@ Add = Callable[..., str]
 
 @pytest.fixture
 def add(cluster: Simulated) -> Iterator[Add]:
-    """`add(hide=…)`: a node that goes again with the test; there is one that is like the driver's."""
-    cluster.ready(1)
+    """`add(hide=…)`: a node that goes again with the test; there are two that are like the driver's."""
+    cluster.ready(2)
     if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
         pytest.skip("no mount namespace may be made here")
     made: list[str] = []
