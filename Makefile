@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 EXTRAS := offline,dev
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test slow lint chaos fuzz
+.PHONY: install demo test slow lint chaos fuzz audit-deps
 
 install: $(STAMP)
 
@@ -40,3 +40,9 @@ chaos: install
 fuzz: install
 	mkdir -p out/fuzz
 	PYTHONPATH=tests $(PY) tests/badinput/fuzzing.py out/fuzz 20000 > out/fuzz.json; code=$$?; cat out/fuzz.json; exit $$code
+
+# Known vulnerabilities in what is pinned, by the Python advisory database. Needs that service: out of its reach nothing is known.
+audit-deps: install
+	@$(VENV)/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --progress-spinner off || { code=$$?; \
+	  echo "audit-deps: if no package is named above, the vulnerability service could not be reached, and nothing was checked" >&2; \
+	  exit $$code; }
