@@ -30,7 +30,7 @@ ENDS_IN_S = 400
 
 @dataclass(frozen=True)
 class Head:
-    """`address` is Ray's own, host:port; `dashboard`, http://host:port, is where jobs are submitted; `mark` tells its processes."""
+    """`address` is Ray's own, host:port; jobs are submitted to `dashboard`, http://host:port; `mark` tells its processes."""
 
     address: str
     dashboard: str

@@ -18,7 +18,7 @@ from ray_pipeline.errors import RayPipelineError
 
 sys.path.append(str(Path(__file__).parents[1] / "badinput"))
 
-from bomb import Bomb  # noqa: E402
+from bomb import Bomb
 
 pytestmark = pytest.mark.ray
 
