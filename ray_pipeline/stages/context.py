@@ -20,13 +20,14 @@ def _silent(*_: object) -> None:
 
 @dataclass
 class Context:
-    """`say` prints a line; `progress(stage, done, total)` moves a bar."""
+    """`say` prints a line; `progress(stage, done, total)` moves a bar; `dry` is a run that writes nothing."""
 
     config: Config
     store: Store
     run: Run
     address: str | None = None
     verbose: bool = False
+    dry: bool = False
     say: Callable[[str], None] = _silent
     progress: Callable[[str, int, int], None] = _silent
 

@@ -59,6 +59,11 @@ def embed(ctx: Context) -> int:
     return len(texts)
 
 
+def texts_left(ctx: Context, tracks: list[Row]) -> int:
+    """Distinct texts without a vector, of those of `tracks` that were listened to."""
+    return len(_distinct(make_plan(_with_texts(ctx, tracks), vectors_table(ctx)).todo))
+
+
 class EncodeTexts:
     """A distinct text → one row a track that has it."""
 

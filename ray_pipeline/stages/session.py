@@ -47,15 +47,22 @@ def connect(ctx: Context) -> Any:
         os.environ.setdefault(key, value)
     if not ctx.address:
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        # As on other systems than Linux: Ray then takes 127.0.0.1 for this machine's address, and listens nowhere else.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     warnings.filterwarnings("ignore", message="lance is not fork-safe")
     warnings.filterwarnings("ignore", message="`ray_remote_args_fn` is deprecated")
     import ray
 
     if not ray.is_initialized():
-        with _stderr_to(ctx.store.folder("logs") / "ray_start.log"):
+        with _stderr_to(_log(ctx, "ray_start.log")):
             _start(ray, ctx)
     _quiet_data(ctx)
     return ray
+
+
+def _log(ctx: Context, name: str) -> Path:
+    """Where Ray's own words go; nowhere in a dry run, which writes nothing."""
+    return Path(os.devnull) if ctx.dry else ctx.store.folder("logs") / name
 
 
 @contextmanager
@@ -84,6 +91,8 @@ def _start(ray: Any, ctx: Context) -> None:
             _knock(address)
             ray.init(address=address, **common)
         except (OSError, RuntimeError, ValueError) as error:
+            if "ersion mismatch" in str(error):
+                raise _other_version(address, error) from None
             raise ResourceError(
                 f"--address {address}: no Ray answers there: {str(error).splitlines()[0]}",
                 hint="start one with `ray start --head`, or leave --address out to start one here",
@@ -92,6 +101,14 @@ def _start(ray: Any, ctx: Context) -> None:
     ctx.say("starting Ray on this machine")
     # Without "local" Ray would look for one that runs here already, and then refuse to be told of CPUs.
     ray.init(address="local", num_cpus=_cpus(ctx), include_dashboard=False, **common)
+
+
+def _other_version(address: str, error: Exception) -> ResourceError:
+    """Ray's own words name the versions of both sides."""
+    return ResourceError(
+        f"--address {address}: {' '.join(str(error).split())}",
+        hint="run the cluster and what submits to it from one image, or from one constraints.txt and one Python",
+    )
 
 
 def _knock(address: str) -> None:
@@ -115,12 +132,17 @@ def _quiet_data(ctx: Context) -> None:
     data.max_errored_blocks = -1
     data.execution_no_progress_timeout_s = 600
     data.wait_for_min_actors_s = 120
-    logs = ctx.store.folder("logs") / "ray_data.log"
+    logs = _log(ctx, "ray_data.log")
     for name in ("ray.data", "ray.train", "ray.tune"):
         logger = logging.getLogger(name)
         if not any(getattr(h, "baseFilename", None) == str(logs) for h in logger.handlers):
             logger.handlers = [logging.FileHandler(logs, delay=True)]
             logger.propagate = False
+
+
+def nodes(ctx: Context) -> list[dict[str, Any]]:
+    """What Ray says of each node of the connected cluster that is alive."""
+    return [node for node in connect(ctx).nodes() if node["Alive"]]
 
 
 def cpus(ctx: Context) -> int:

@@ -13,7 +13,8 @@ from typing import Any
 
 from ray_pipeline import schemas
 from ray_pipeline.errors import ConfigError, ResourceError, TrainingError
-from ray_pipeline.stages import session
+from ray_pipeline.stages import room, session
+from ray_pipeline.stages.checks import check_cluster
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.plan import mended
 from ray_pipeline.stages.sweep_data import Shared, read_shared
@@ -40,6 +41,8 @@ def sweep(ctx: Context, *, watch: Watch | None = None, retry_failed: bool = Fals
         All trials failed.
     """
     check_sweep(ctx)
+    room.check_room(ctx, "sweep")
+    check_cluster(ctx, "sweep")
     with ctx.timed("sweep"):
         shared = read_shared(ctx)
         _check_labels(shared)
@@ -58,6 +61,8 @@ def check_sweep(ctx: Context) -> None:
 def plan(ctx: Context) -> list[str]:
     """What a sweep would run, and how long that may take by the trials that were run."""
     check_sweep(ctx)
+    room.check_room(ctx, "sweep")
+    check_cluster(ctx, "sweep")
     shared = read_shared(ctx)
     table = ctx.store.table(TABLE, shared.name)
     rows = read_rows(table) if table.exists() else []
@@ -65,7 +70,10 @@ def plan(ctx: Context) -> list[str]:
     done = [row["seconds"] for row in rows if row["seconds"]]
     left = total - len(rows)
     cost = f", about {left * sum(done) / len(done):,.0f} s with one trial at a time" if done and left else ""
-    return [f"sweep {shared.name}: {left:,} of {total:,} trials to run on {len(shared.collection):,} tracks{cost}"]
+    return [
+        *room.told(ctx, "sweep"),
+        f"sweep {shared.name}: {left:,} of {total:,} trials to run on {len(shared.collection):,} tracks{cost}",
+    ]
 
 
 def _run(ctx: Context, shared: Shared, watch: Watch | None, retry_failed: bool) -> int:

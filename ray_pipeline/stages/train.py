@@ -50,6 +50,12 @@ def train(ctx: Context) -> int:
     return len(missing)
 
 
+def models_left(ctx: Context) -> int:
+    """How many of this config's models are not fitted yet."""
+    ids = model_ids(ctx, read_collection(ctx)).values()
+    return sum(not (_folder(ctx, name) / "card.json").is_file() for name in ids)
+
+
 def load_fitted(ctx: Context, name: str) -> Fitted:
     """The model `name` from ``models/``.
 

@@ -5,6 +5,8 @@
 The head has no CPU, so that all work lies on the nodes, of one CPU each. One request a line in, one line of JSON out:
 
     add              start a node        -> {"node": "…"}
+    add hide=PATH    one in a mount namespace of its own, to which the folder PATH is empty
+    add code=PATH    one whose Python finds packages in PATH first
     remove NODE      end it gracefully   -> {}
     kill NODE        SIGKILL its raylet  -> {}
     find PID         where a worker runs -> {"node": "…"}
@@ -15,11 +17,14 @@ The first line out is {"address": "127.0.0.1:…"}. The end of stdin ends the cl
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +32,7 @@ os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY
 # As on other systems: Ray then takes 127.0.0.1 for this machine's address, and nothing listens beyond it.
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
+CLONE_NEWNS = 0x20000  # of <sched.h>
 LOOPBACK = {"node_ip_address": "127.0.0.1"}
 
 
@@ -41,8 +47,11 @@ class Holder:
         ray.init(address=self.cluster.address, log_to_driver=False)
         self.nodes: dict[str, Any] = {}
 
-    def add(self) -> dict[str, Any]:
-        node = self.cluster.add_node(num_cpus=1, **LOOPBACK)
+    def add(self, *how: str) -> dict[str, Any]:
+        told = dict(word.split("=", 1) for word in how)
+        env = {"env_vars": {"PYTHONPATH": told["code"]}} if "code" in told else {}
+        with _hidden(told["hide"]) if "hide" in told else nullcontext():
+            node = self.cluster.add_node(num_cpus=1, **LOOPBACK, **env)
         self.nodes[node.node_id] = node
         return {"node": node.node_id}
 
@@ -71,6 +80,23 @@ class Holder:
     def end(self) -> None:
         self.ray.shutdown()
         self.cluster.shutdown()
+
+
+@contextmanager
+def _hidden(path: str) -> Iterator[None]:
+    """What this thread starts meanwhile sees an empty folder at `path`; only root may."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    before = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY)
+    if libc.unshare(CLONE_NEWNS):
+        raise OSError(ctypes.get_errno(), "unshare")
+    try:
+        subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "none", path], check=True)
+        yield
+    finally:
+        if libc.setns(before, CLONE_NEWNS):
+            raise OSError(ctypes.get_errno(), "setns")
+        os.close(before)
 
 
 def _raylet(node: Any) -> Any:

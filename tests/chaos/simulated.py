@@ -41,6 +41,12 @@ class Simulated:
         self.wait_until_free(nodes)
         return list(self.nodes)
 
+    def add(self, **how: str) -> str:
+        """The name of one more node: ``hide=PATH`` does not see what is in PATH, ``code=PATH`` imports from there first."""
+        node = str(self._ask(" ".join(["add", *(f"{key}={value}" for key, value in how.items())]))["node"])
+        self.nodes.append(node)
+        return node
+
     def remove(self, node: str) -> None:
         """End `node` gracefully, as a cluster that shrinks does."""
         self.nodes.remove(node)

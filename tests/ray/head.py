@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +24,17 @@ ENV = os.environ | {
     "RAY_USAGE_STATS_ENABLED": "0",
     "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
 }
+LOOPBACK = ("--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1")
 ENDS_IN_S = 400
 
 
 @dataclass(frozen=True)
 class Head:
-    """`address` is Ray's own, host:port; `dashboard` is where jobs are submitted, http://host:port."""
+    """`address` is Ray's own, host:port; jobs are submitted to `dashboard`, http://host:port; `mark` tells its processes."""
 
     address: str
     dashboard: str
+    mark: str = ""
 
     def submit(self, entrypoint: str, working_dir: Path) -> str:
         """As `ray job submit --working-dir … -- ENTRYPOINT`; the job's id."""
@@ -63,20 +65,20 @@ def free_ports(n: int) -> list[int]:
 
 
 @contextmanager
-def started() -> Iterator[Head]:
-    """A Ray of 2 CPUs; it ends with the one process that holds it."""
+def started(env: dict[str, str] = ENV, words: Sequence[str] = LOOPBACK) -> Iterator[Head]:
+    """A Ray of 2 CPUs, started with `words`; it ends with the one process that holds it."""
     gcs, dashboard, agent, client = free_ports(4)
     temp = Path(tempfile.mkdtemp(prefix="rp", dir="/tmp"))  # sockets' paths are short or refused
     command = [
         *(str(BIN / "ray"), "start", "--head", "--block", "--num-cpus=2", f"--port={gcs}", f"--temp-dir={temp}"),
-        *("--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"),
+        *(*words, f"--dashboard-port={dashboard}"),
         *(f"--dashboard-agent-listen-port={agent}", f"--ray-client-server-port={client}"),
     ]
     with (temp / "said").open("w") as said:
-        holder = subprocess.Popen(command, env=ENV | {MARK: temp.name}, stdout=said, stderr=subprocess.STDOUT)
+        holder = subprocess.Popen(command, env=env | {MARK: temp.name}, stdout=said, stderr=subprocess.STDOUT)
     try:
         _wait_for(dashboard, holder, temp / "said")
-        yield Head(f"127.0.0.1:{gcs}", f"http://127.0.0.1:{dashboard}")
+        yield Head(f"127.0.0.1:{gcs}", f"http://127.0.0.1:{dashboard}", temp.name)
     finally:
         end_marked(temp.name)
         holder.wait(60)

@@ -78,7 +78,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory, place: Path) -> Path:
 @pytest.fixture(scope="module")
 def readme(place: Path) -> list[str]:
     """The words of the README's command, with paths that there are here."""
-    [line] = re.findall(r"^ray job submit .*$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+    [line] = re.findall(
+        r"^RAY_AUTH_MODE=token (ray job submit --working-dir \. -- .*)$",
+        (ROOT / "README.md").read_text(encoding="utf-8"),
+        re.M,
+    )
     return shlex.split(line.replace("/mnt/music", str(place / "music")).replace("/mnt/out", str(place / "store")))
 
 

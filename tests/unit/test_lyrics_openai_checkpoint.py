@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -93,6 +95,17 @@ def test_a_size_is_downloaded_once_however_many_ask(server: Server, tmp_path: Pa
         thread.join()
     assert openai_checkpoint.find("tiny") == tmp_path / "cache/whisper/tiny.pt"
     assert (tmp_path / "cache/whisper/tiny.pt").read_bytes() == server.data
+    assert server.fetched == 1
+
+
+def test_two_processes_download_it_once(server: Server) -> None:
+    ask = (
+        f"import whisper; whisper._MODELS['tiny'] = {whisper._MODELS['tiny']!r}\n"
+        "from ray_pipeline.lyrics import openai_checkpoint; print(openai_checkpoint.find('tiny'))"
+    )
+    asking = [subprocess.Popen([sys.executable, "-c", ask], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    found = {one.communicate(timeout=200)[0].strip() for one in asking}
+    assert [Path(path).read_bytes() for path in found] == [server.data]
     assert server.fetched == 1
 
 
