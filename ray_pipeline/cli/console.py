@@ -93,18 +93,19 @@ class Voice:
         if done in {0, total} or now - self._last.get(stage, 0.0) > PLAIN_EVERY_S:
             self._last[stage] = now
             passed = now - self._began.get(stage, now)
-            out.print(f"{safe(stage)}: {done:,} of {total:,}{_rate(done / passed) if done and passed else ''}")
+            rate = f", {_rate(done / passed)}" if done and passed else ""
+            out.print(f"{safe(stage)}: {done:,} of {total:,}{rate}")
 
 
 class _RateColumn(ProgressColumn):
     """How many a second, of late."""
 
     def render(self, task: Task) -> Text:
-        return Text(_rate(task.speed).removeprefix(", ") if task.speed else "")
+        return Text(_rate(task.speed) if task.speed else "")
 
 
 def _rate(a_second: float) -> str:
-    return f", {a_second:.3g} a second"
+    return f"{a_second:,.2f}/s"
 
 
 def log_to(folder: Path, *, verbose: bool = False) -> Path:

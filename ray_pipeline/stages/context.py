@@ -102,7 +102,7 @@ def told(run: Run, stage: str) -> str:
     done, what = run.done[stage], _COUNTED.get(stage, "tracks")
     if not done:
         return f"{stage}: nothing was left to do"
-    parts = [f"{done:,} {what} in {run.seconds[stage]:,.1f} s, {run.rates[stage]:.3g} a second"]
+    parts = [f"{done:,} {what} in {run.seconds[stage]:,.1f} s, {run.rates[stage]:,.2f}/s"]
     bad = run.bad.get(stage)
     if bad:
         parts.append(", ".join(f"{n:,} {status}" for status, n in sorted(bad.items(), key=lambda x: -x[1])))
