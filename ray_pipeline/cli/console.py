@@ -18,11 +18,14 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from ray_pipeline.errors import RayPipelineError
 
@@ -55,10 +58,11 @@ class Voice:
         self.bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._last: dict[str, float] = {}
+        self._began: dict[str, float] = {}
 
     def __enter__(self) -> Voice:
         if out.is_terminal and not self.quiet:
-            columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn())
+            columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), _RateColumn())
             self.bars = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=out)
             self.bars.start()
         return self
@@ -84,9 +88,24 @@ class Voice:
             self.bars.update(task, completed=done, total=total)
             return
         now = time.monotonic()
+        if not done:
+            self._began[stage] = now
         if done in {0, total} or now - self._last.get(stage, 0.0) > PLAIN_EVERY_S:
             self._last[stage] = now
-            out.print(f"{safe(stage)}: {done:,} of {total:,}")
+            passed = now - self._began.get(stage, now)
+            rate = f", {_rate(done / passed)}" if done and passed else ""
+            out.print(f"{safe(stage)}: {done:,} of {total:,}{rate}")
+
+
+class _RateColumn(ProgressColumn):
+    """How many a second, of late."""
+
+    def render(self, task: Task) -> Text:
+        return Text(_rate(task.speed) if task.speed else "")
+
+
+def _rate(a_second: float) -> str:
+    return f"{a_second:,.2f}/s"
 
 
 def log_to(folder: Path, *, verbose: bool = False) -> Path:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,16 @@ from ray_pipeline import schemas
 from ray_pipeline.config import Config
 from ray_pipeline.errors import TooManyBadTracks
 from ray_pipeline.store import Run, Store, Table, record_run
+
+# What a stage counts, where it is not tracks.
+_COUNTED = {
+    "ingest": "files",
+    "embed": "texts",
+    "train": "models",
+    "evaluate": "experiments",
+    "audit": "experiments",
+    "sweep": "trials",
+}
 
 
 def _silent(*_: object) -> None:
@@ -45,13 +56,26 @@ class Context:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Note how long `stage` took, and write the record down."""
+        """Note how long `stage` took and at what rate, say so, and write the record down."""
         start = time.monotonic()
         try:
             yield
         finally:
-            self.run.seconds[stage] = round(time.monotonic() - start, 2)
+            seconds = time.monotonic() - start
+            self.run.seconds[stage] = round(seconds, 2)
+            if stage in self.run.done:
+                self.run.rates[stage] = round(self.run.done[stage] / max(seconds, 1e-9), 3)
+                self.say(told(self.run, stage))
             record_run(self.store, self.run)
+
+    def worked(self, stage: str, statuses: Mapping[str, int], again: int, gpu_idle: float | None) -> None:
+        """Note what one pass of a stage's work came to: rows by status, rows tried again alone, the GPUs' idle share."""
+        bad = Counter(self.run.bad.get(stage, {}))
+        bad.update({status: n for status, n in statuses.items() if status in schemas.BAD})
+        self.run.bad[stage] = dict(sorted(bad.items()))
+        self.run.retried[stage] = self.run.retried.get(stage, 0) + again
+        if gpu_idle is not None:
+            self.run.gpu_idle[stage] = round(gpu_idle, 4)
 
     def count(self, table: str, statuses: dict[str, int]) -> None:
         """Note how many rows of `table` have which status, and stop a run that has too few good ones.
@@ -72,3 +96,19 @@ class Context:
             f"max_bad_fraction is {self.config.max_bad_fraction:g}",
             hint=f"see `ray-pipeline status {self.store.root}`; all tables are kept, and the same command goes on from them",
         )
+
+
+def told(run: Run, stage: str) -> str:
+    """What became of a stage that has ended, in a line."""
+    done, what = run.done[stage], _COUNTED.get(stage, "tracks")
+    if not done:
+        return f"{stage}: nothing was left to do"
+    parts = [f"{done:,} {what} in {run.seconds[stage]:,.1f} s, {run.rates[stage]:,.2f}/s"]
+    bad = run.bad.get(stage)
+    if bad:
+        parts.append(", ".join(f"{n:,} {status}" for status, n in sorted(bad.items(), key=lambda x: -x[1])))
+    if run.retried.get(stage):
+        parts.append(f"{run.retried[stage]:,} tried again alone")
+    if stage in run.gpu_idle:
+        parts.append(f"GPU idle {run.gpu_idle[stage]:.0%}".replace("%", " %"))
+    return f"{stage}: {'; '.join(parts)}"

@@ -12,6 +12,7 @@ from ray_pipeline.schemas import Status
 from ray_pipeline.stages import session
 from ray_pipeline.stages.blocks import Job, Row, run_job
 from ray_pipeline.stages.context import Context
+from ray_pipeline.stages.gpu_time import Stopwatch
 from ray_pipeline.stages.ingest import read_tracks
 from ray_pipeline.stages.plan import copy_rows, count_statuses, make_plan, mended, prepare, rows_of
 from ray_pipeline.stages.transcribe import has_lyrics, lyrics_recipe, lyrics_table
@@ -71,6 +72,7 @@ class EncodeTexts:
         self.model = model
         self.model_id = model_id
         self.device = device
+        self.busy = Stopwatch()
 
     def load(self) -> None:
         self._encoder = sbert.SentenceEmbedder(self.model, device=self.device)
@@ -78,7 +80,8 @@ class EncodeTexts:
     def process(self, rows: list[Row], begin: Callable[[str], None]) -> list[Row]:
         # Texts are encoded together: only one that is alone can be put down as what ended the process.
         begin(rows[0]["text_hash"] if len(rows) == 1 else "")
-        vectors = self._encoder.encode([row["text"] for row in rows])
+        with self.busy:
+            vectors = self._encoder.encode([row["text"] for row in rows])
         good = {"status": str(Status.OK), "error": ""}
         return [key | good | {"vector": v} for row, v in zip(rows, vectors, strict=True) for key in self._keys(row)]
 

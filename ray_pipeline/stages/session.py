@@ -194,8 +194,3 @@ def session() -> Iterator[None]:
     finally:
         if not started_before and "ray" in sys.modules:
             sys.modules["ray"].shutdown()
-
-
-def scratch(ctx: Context, stage: str) -> Path:
-    """A folder that workers and the driver share while a stage runs."""
-    return ctx.store.folder("scratch", f"{ctx.run.time}-{stage}")

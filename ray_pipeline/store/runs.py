@@ -15,7 +15,12 @@ from ray_pipeline.store.place import Store
 
 @dataclass
 class Run:
-    """One run; `tables` maps a table's name to its addresses, of every table the run read or wrote."""
+    """One run; `tables` maps a table's name to its addresses, of every table the run read or wrote.
+
+    By stage: `done`, how many tracks (or files, texts, models) it worked on; `seconds`; `rates`, how many a second; `retried`,
+    how many it tried again alone since their worker was lost; `bad`, how many rows of which bad status came of it; and, where
+    it used GPUs, `gpu_idle`, the share of the time they waited. By table: `statuses` of all its rows.
+    """
 
     command: str
     config: dict[str, Any]
@@ -26,6 +31,10 @@ class Run:
     statuses: dict[str, dict[str, int]] = field(default_factory=dict)
     done: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    rates: dict[str, float] = field(default_factory=dict)
+    retried: dict[str, int] = field(default_factory=dict)
+    bad: dict[str, dict[str, int]] = field(default_factory=dict)
+    gpu_idle: dict[str, float] = field(default_factory=dict)
     experiments: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

@@ -15,6 +15,9 @@ def run_job(job: Any, rows: list[dict[str, Any]], ctx: Any) -> Counter[str]:
     if not rows:
         return Counter()
     job.work.load()
+    if job.prepare:
+        prepared = job.prepare.process(rows, lambda key: None)
+        rows = [row | more for row, more in zip(rows, prepared, strict=True)]
     out = job.work.process(rows, lambda key: None)
     for table in job.tables:
         schema = table.schema()

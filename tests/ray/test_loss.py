@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from in_flight import notes, pid_at_work
 from outcome import rows
 from small_job import settings
-from sounds import write
+from sounds import tone, write
 
 from ray_pipeline import schemas
 from ray_pipeline.config import check
@@ -103,36 +107,81 @@ def test_interrupt_keeps_what_was_finished(ctx: Context) -> None:
     assert table.damage() == []
 
 
-def _featurized(folder: Path, progress: Callable[[str, int, int], None] | None = None) -> Context:
-    """The context of a featurize over `folder`/music, in blocks of two tracks."""
+def _ingested(folder: Path) -> Context:
+    """The context of a featurize over `folder`/music that is to come, in blocks of two tracks."""
     ctx = Context.of(check(settings(folder, resources={"num_cpus": 2, "block_size": 2})), "featurize")
     ingest(ctx)
-    if progress:
-        ctx.progress = progress
-    featurize(ctx)
     return ctx
+
+
+@contextmanager
+def _one_is_killed(ctx: Context, stage: str) -> Iterator[None]:
+    """Kills the first worker that is seen at work on `stage`."""
+    ended = threading.Event()
+    killed: list[int] = []
+
+    def kill() -> None:
+        killed.append(pid_at_work(lambda: notes(stage, ctx.run.time), lambda: not ended.is_set()))
+        os.kill(killed[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        killer.join()
+    assert killed
 
 
 def test_killed_worker_changes_no_row(ray_session: Any, tmp_path: Path) -> None:
     for i in range(16):
-        write(tmp_path / "one/music" / f"{'x' * (i + 1)}.wav")
+        write(tmp_path / "one/music" / f"{'x' * (i + 1)}.wav", tone(10.0, hz=200 + i, seed=i))
     (tmp_path / "two").mkdir()
     (tmp_path / "two/music").symlink_to(tmp_path / "one/music")
-    killed: list[int] = []
-
-    def kill_one(stage: str, done: int, total: int) -> None:
-        if done >= 4 and not killed:
-            in_flight = sorted((tmp_path / "two/store/scratch").glob("*-featurize/blocks/*"))
-            killed.append(int(in_flight[0].name.split("-")[0]))
-            os.kill(killed[0], signal.SIGKILL)
-
-    clean, hurt = _featurized(tmp_path / "one"), _featurized(tmp_path / "two", kill_one)
-    assert killed
+    clean, hurt = _ingested(tmp_path / "one"), _ingested(tmp_path / "two")
+    featurize(clean)
+    with _one_is_killed(hurt, "featurize"):
+        featurize(hurt)
     found = rows(hurt, "features")
     assert [row["status"] for row in found] == ["ok"] * 16
     assert found == rows(clean, "features")
-    assert not list(hurt.store.root.glob("scratch/*"))
+    assert (clean.run.retried["featurize"], hurt.run.bad["featurize"]) == (0, {})
+    assert 1 <= hurt.run.retried["featurize"] <= 2
+    assert not notes("featurize", hurt.run.time)
     _wait_for_cpus(ray_session)
+
+
+class Counted(Echo):
+    """Writes down each row that it begins, and takes a moment for it."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+
+    def process(self, rows: list[Row], begin: Callable[[str], None]) -> list[Row]:
+        def began(key: str) -> None:
+            begin(key)
+            with self.log.open("a") as log:
+                log.write(f"{key}\n")
+            time.sleep(0.05)
+
+        return super().process(rows, began)
+
+
+def test_killed_worker_costs_its_one_block(ctx: Context, tmp_path: Path) -> None:
+    """Blocks are of six rows, two at a time in flight: rows of the one that was killed are begun again, no others are."""
+    ids = [f"{i:03d}" for i in range(60)]
+    with _one_is_killed(ctx, "echo"):
+        table, counted = echo(ctx, Counted(tmp_path / "begun"), ids)
+    begun = Counter((tmp_path / "begun").read_text().split())
+    assert begun.keys() == set(ids)
+    again = sorted(key for key, times in begun.items() if times > 1)
+    assert 1 <= len(again) <= 6
+    assert {int(key) // 6 for key in again} == {int(again[0]) // 6}
+    assert max(begun.values()) == 2
+    assert ctx.run.retried["echo"] == 6
+    assert counted == {"ok": 60}
+    assert sorted(table.read()["track_id"].to_pylist()) == ids
 
 
 def _wait_for_cpus(ray: Any) -> None:

@@ -11,7 +11,7 @@ from sounds import tone, write
 
 from ray_pipeline.config import Audio
 from ray_pipeline.lyrics.base import Heard, LyricsParams
-from ray_pipeline.stages.transcribe import NOBODY, HearLyrics
+from ray_pipeline.stages.hearing import NOBODY, DecodeWindows, HearLyrics
 
 WORDS = "{} giant metal Santa Claus watches over us"
 
@@ -50,10 +50,11 @@ def rows(tmp_path: Path) -> list[dict[str, Any]]:
 
 def processed(rows: list[dict[str, Any]], ear: Ear) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Rows that come out, by track, and the keys that were begun."""
-    work = HearLyrics(LyricsParams(), Audio(), "cpu", "ear")
+    work = HearLyrics(LyricsParams(), "cpu", "ear")
     work._transcriber = ear
     begun: list[str] = []
-    out = work.process(rows, begun.append)
+    decoded = DecodeWindows(LyricsParams(), Audio()).process(rows, begun.append)
+    out = work.process([row | more for row, more in zip(rows, decoded, strict=True)], begun.append)
     assert len(out) == len(rows)
     return {row["track_id"]: row for row in out}, begun
 
