@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ray_pipeline import audio, schemas, shelf
 from ray_pipeline.audio import BadAudio, Header
 from ray_pipeline.config import Audio
+from ray_pipeline.errors import RayPipelineError
 from ray_pipeline.lyrics import vocals
 from ray_pipeline.lyrics.base import SAMPLE_RATE, WINDOW_S, LyricsParams, Transcriber, windows_of
 from ray_pipeline.schemas import Status
@@ -22,7 +23,7 @@ from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.featurize import path_of, to_decode, upstream_of_lyrics
 from ray_pipeline.stages.ingest import read_tracks
 from ray_pipeline.stages.plan import copy_rows, count_statuses, make_plan, mended, prepare, rows_of
-from ray_pipeline.store import Lease, Table, digest
+from ray_pipeline.store import Table, digest
 
 VERSION = 3
 # Tracks. Seconds each on a CPU, so that a crash or a Ctrl-C costs little; on a GPU enough to fill a batch.
@@ -56,7 +57,7 @@ def lyrics_table(ctx: Context) -> Table:
 
 def transcribe(ctx: Context) -> int:
     """Fill `lyrics`; how many tracks were listened to."""
-    with ctx.timed("transcribe"), Lease(ctx.store.folder("leases"), "lyrics"):
+    with ctx.timed("transcribe"), ctx.store.lease("lyrics"):
         if not has_lyrics(ctx):
             ctx.run.note("no lyrics: lyrics.backend is none, so this is audio only")
             return 0
@@ -105,6 +106,8 @@ class HearLyrics:
             begin(row["track_id"])
             try:
                 windows = self._windows(row)
+            except RayPipelineError:
+                raise  # no fault of the track's: its store does not answer
             except Exception as error:  # noqa: BLE001 — the per-track border
                 out += self._raised(row, error)
                 continue

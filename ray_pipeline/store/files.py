@@ -47,6 +47,10 @@ class Folder(Protocol):
         """Set the whole folder to `contents`. Readers look for the file `last`: while it is there, so are the others."""
         ...
 
+    def is_whole(self, last: str) -> bool:
+        """Whether `write_all` came to its end here; what became of the files since is not looked at."""
+        ...
+
     def is_file(self, name: str) -> bool: ...
 
     def names(self, name: str = "") -> list[str]:

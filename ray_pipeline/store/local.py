@@ -79,12 +79,15 @@ class LocalFolder:
                 shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(aside, ignore_errors=True)
 
+    def is_whole(self, last: str) -> bool:
+        return self.root.is_dir()
+
     def is_file(self, name: str) -> bool:
         return self._path(name).is_file()
 
     def names(self, name: str = "") -> list[str]:
         with _told(self._path(name)) as path:
-            return sorted(os.listdir(path)) if path.is_dir() else []
+            return sorted(one.name for one in path.iterdir()) if path.is_dir() else []
 
     def size(self, name: str) -> int:
         path = self._path(name)

@@ -19,6 +19,7 @@ from ray_pipeline.s3_address import INSTALL, S3, split
 
 TRIES = 7
 CONNECT_S, READ_S = 10, 60
+MOST_WAIT_S = 20.0  # between two tries
 RETRY_S = 120  # Lance gives up after so long, or after as many tries as boto3
 _CHUNK = 1 << 20
 _ABSENT = {"NoSuchKey", "404", "NotFound"}
@@ -32,6 +33,9 @@ HINTS = {
 }
 _AGAIN = "nothing is half-written: when S3 answers again, the same command goes on from what is there"
 _CREDENTIALS = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role"
+
+
+Take = Callable[[bytes], object]
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,12 @@ def lance_options() -> dict[str, str]:
 def read(address: str) -> tuple[bytes, str]:
     """Bytes and ETag of an object; FileNotFoundError where there is none."""
     parts: list[bytes] = []
-    answer = _body(address, parts.append, parts.clear)
+
+    def begin() -> Take:
+        parts.clear()
+        return parts.append
+
+    answer = scan(address, begin)
     return b"".join(parts), answer["ETag"]
 
 
@@ -94,22 +103,17 @@ def fetch(address: str, file: IO[bytes], limit: int) -> None:
         It has more than `limit` bytes.
     """
 
-    def again() -> None:
+    def begin() -> Take:
         file.seek(0)
         file.truncate()
+        return file.write
 
-    _body(address, file.write, again, limit)
+    scan(address, begin, limit)
     file.seek(0)
 
 
-def scan(address: str, take: Callable[[bytes], object], again: Callable[[], object]) -> None:
-    """Hand the bytes of an object to `take`, piece by piece; `again` is called where they begin anew."""
-    _body(address, take, again)
-
-
-def _body(
-    address: str, take: Callable[[bytes], object], again: Callable[[], object], limit: int | None = None
-) -> dict[str, Any]:
+def scan(address: str, begin: Callable[[], Take], limit: int | None = None) -> dict[str, Any]:
+    """Hand the bytes of an object, piece by piece, to what `begin` gives; called once more where they begin anew."""
     from botocore.exceptions import HTTPClientError, IncompleteReadError
 
     bucket, key = split(address)
@@ -118,6 +122,7 @@ def _body(
             answer: dict[str, Any] = client().get_object(Bucket=bucket, Key=key)
             if limit is not None and answer["ContentLength"] > limit:
                 raise ValueError(f"{answer['ContentLength']:,} bytes; at most {limit:,} are fetched")
+            take = begin()
             try:
                 for chunk in answer["Body"].iter_chunks(_CHUNK):
                     take(chunk)
@@ -125,8 +130,7 @@ def _body(
             except (HTTPClientError, IncompleteReadError):
                 if not left:
                     raise
-            again()
-            time.sleep(random.uniform(0, min(2.0 ** (TRIES - left), 20.0)))
+            time.sleep(random.uniform(0, min(2.0 ** (TRIES - left), MOST_WAIT_S)))
     raise AssertionError("the last try returns or raises")
 
 
@@ -166,7 +170,7 @@ def below(address: str) -> Iterator[tuple[str, Seen]]:
 def children(address: str) -> list[str]:
     """Names directly below `address`, which ends in a slash: of objects, and of what has objects below it."""
     key = split(address)[1]
-    found = set()
+    found: set[str] = set()
     for page in _pages(address, Delimiter="/"):
         found.update(one["Key"] for one in page.get("Contents", []))
         found.update(one["Prefix"].rstrip("/") for one in page.get("CommonPrefixes", []))

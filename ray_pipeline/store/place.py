@@ -76,13 +76,17 @@ class Store:
         return rows
 
     def keep(self, *names: str) -> None:
-        """Put the files of `folder` into a store on S3, as they are now; any other has them already."""
-        here = self._here()
-        if here == self.root:
+        """Put the files of `folder` into a store on S3, those that grew or are new; any other store has them already."""
+        if isinstance(self.root, Path):
             return
-        for path in sorted(here.joinpath(*names).rglob("*")):
-            if path.is_file():
-                self.files.write(path.relative_to(here).as_posix(), path.read_bytes())
+        from ray_pipeline.store import objects
+
+        here, there = self._here().joinpath(*names), self.files / "/".join(names)
+        known = {rest: seen.size for rest, seen in objects.below(f"{there.address}/")}
+        for path in sorted(here.rglob("*")):
+            name = path.relative_to(here).as_posix()
+            if path.is_file() and known.get(name) != path.stat().st_size:
+                there.write(name, path.read_bytes())
 
     def datasets(self, table: str = "") -> list[Table]:
         """Every dataset that lies in the store, or those of one table, by name."""

@@ -57,6 +57,9 @@ class S3Folder:
                 raise StoreError(f"{self.at(last)}: another job wrote it meanwhile")
             objects.remove([self.at(name) for name in self._files() if name not in contents])
 
+    def is_whole(self, last: str) -> bool:
+        return self.is_file(last)
+
     def is_file(self, name: str) -> bool:
         try:
             with _allowed():
@@ -74,14 +77,16 @@ class S3Folder:
             return sum(seen.size for rest, seen in objects.below(self.at(name)) if not rest or rest.startswith("/"))
 
     def checksum(self, name: str) -> str:
-        found = [hashlib.blake2b(digest_size=16)]
+        found = hashlib.blake2b(digest_size=16)
 
-        def again() -> None:
-            found[0] = hashlib.blake2b(digest_size=16)
+        def begin() -> objects.Take:
+            nonlocal found
+            found = hashlib.blake2b(digest_size=16)
+            return found.update
 
         with _allowed():
-            objects.scan(self.at(name), lambda chunk: found[0].update(chunk), again)
-        return found[0].hexdigest()
+            objects.scan(self.at(name), begin)
+        return found.hexdigest()
 
     def move(self, name: str, to: str) -> None:
         self.write(to, self.read(name))
