@@ -5,9 +5,11 @@ Lance reads a flipped byte without an error, so what was written is noted and co
 
 from __future__ import annotations
 
+import errno
 import json
+import re
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pyarrow as pa
 from lance.fragment import write_fragments
@@ -15,9 +17,11 @@ from lance.fragment import write_fragments
 from ray_pipeline.errors import Damaged, StoreError
 from ray_pipeline.s3_address import is_s3
 from ray_pipeline.store.files import folder_at
+from ray_pipeline.store.local import WHY, room_at
 
 SUMS = "_checksums"
 ENDING = ".blake2b"
+_REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 _OUT_OF_REACH = ("Generic S3 error", "error sending request")
 """Words of Lance's for a store that does not answer, or refuses."""
 
@@ -77,6 +81,14 @@ def options(uri: str) -> dict[str, str] | None:
     return lance_options()
 
 
+def _errno(error: BaseException) -> int | None:
+    """The system's number of an error; Lance tells it in words."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return int(found[1]) if found else None
+
+
 class told:
     """Turns Lance's and the system's errors into ours, with the dataset's place in them."""
 
@@ -91,8 +103,9 @@ class told:
             if "KeyboardInterrupt" in str(error):  # it struck below Lance, which reads our rows by a callback
                 raise KeyboardInterrupt from error
             text = str(error).splitlines()[0][:300]
-            if isinstance(error, OSError) and error.errno is not None:
-                raise StoreError(f"{self.uri}: {text}", hint="is the disk full, or the store read-only?") from error
+            number = _errno(error)
+            if number in _REFUSED or (isinstance(error, OSError) and error.errno is not None):
+                raise StoreError(f"{self.uri}: {text}{room_at(Path(self.uri), number)}", hint=WHY) from error
             if any(words in str(error) for words in _OUT_OF_REACH):
                 raise StoreError(
                     f"{self.uri}: S3 does not answer, or refuses: {text}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -122,4 +123,13 @@ def _told(path: Path, *, absent: bool = False) -> Iterator[Path]:
     except OSError as error:
         if absent and isinstance(error, FileNotFoundError):
             raise
-        raise StoreError(f"{path}: {error.strerror or error}", hint=WHY) from None
+        raise StoreError(f"{path}: {error.strerror or error}{room_at(path, error.errno)}", hint=WHY) from None
+
+
+def room_at(path: Path, number: int | None) -> str:
+    """How much room there is around `path`, where an error's `number` is that of a full disk."""
+    if number not in {errno.ENOSPC, errno.EDQUOT}:
+        return ""
+    there = next(one for one in (path, *path.parents) if one.exists())
+    found = shutil.disk_usage(there)
+    return f", {found.free:,} bytes free of {found.total:,}"

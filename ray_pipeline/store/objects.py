@@ -65,7 +65,7 @@ def client() -> Any:
         raise ConfigError(f"the [s3] extra is needed for s3://: {INSTALL}") from None
     retries = {"mode": "standard", "total_max_attempts": TRIES}
     config = Config(retries=retries, connect_timeout=CONNECT_S, read_timeout=READ_S, max_pool_connections=32)
-    return boto3.client("s3", config=config)
+    return boto3.Session().client("s3", config=config)
 
 
 def lance_options() -> dict[str, str]:
