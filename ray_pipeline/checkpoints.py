@@ -16,6 +16,7 @@ from ray_pipeline.errors import TrainingError
 from ray_pipeline.model_files import read_json, read_tensors, write_folder
 from ray_pipeline.models.base import BaseVae
 from ray_pipeline.models.contract import State, check_state
+from ray_pipeline.store.files import Folder, folder_at
 
 _FLOAT32 = np.dtype(np.float32)
 _ANEW = "Remove the folder to train from the start, or give this training one of its own."
@@ -47,7 +48,7 @@ class Pace:
 
 
 def write(
-    folder: Path,
+    folder: Path | Folder,
     epoch: int,
     model: BaseVae,
     optimizer: torch.optim.Optimizer,
@@ -60,16 +61,20 @@ def write(
     """
     parts = {"model": model.state(), "adam": _moments(optimizer), **course}
     tensors = {f"{part}.{name}": array for part, arrays in parts.items() for name, array in arrays.items()}
-    write_folder(_place(folder, epoch), {"state": tensors}, {"state": {"run": run}}, replaces=_written(folder).values())
+    states, former = folder_at(folder), _written(folder)
+    write_folder(states / _name(epoch), {"state": tensors}, "state", {"run": run})
+    for number in former:
+        if number != epoch:
+            states.remove(_name(number))
 
 
-def newest(folder: Path) -> int:
+def newest(folder: Path | Folder) -> int:
     """The epoch of the newest state; 0 where there is none."""
     return max(_written(folder), default=0)
 
 
 def read(
-    folder: Path, epoch: int, model: BaseVae, optimizer: torch.optim.Optimizer, run: dict[str, Any]
+    folder: Path | Folder, epoch: int, model: BaseVae, optimizer: torch.optim.Optimizer, run: dict[str, Any]
 ) -> dict[str, State]:
     """Put the state after `epoch` into `model` and `optimizer`, and return its course.
 
@@ -78,30 +83,32 @@ def read(
     TrainingError
         The state belongs to another `run`, or cannot be read, or does not fit the model.
     """
-    place = _place(folder, epoch)
+    place = folder_at(folder) / _name(epoch)
     try:
-        about = read_json(place / "state.json")
+        about = read_json(place, "state.json")
         if about.get("run") != run:
             raise TrainingError("this checkpoint belongs to other settings, other tracks or another seed")
         parts: dict[str, State] = {}
-        for name, array in read_tensors(place / "state.safetensors", about).items():
+        for name, array in read_tensors(place, "state.safetensors", about).items():
             part, _, rest = name.partition(".")
             parts.setdefault(part, {})[rest] = array
         model.load_state(parts.pop("model", {}))
         _load_moments(model, optimizer, parts.pop("adam", {}))
     except TrainingError as error:
-        raise TrainingError(f"{place}: {error}", hint=_ANEW) from None
+        raise TrainingError(f"{place.address}: {error}", hint=_ANEW) from None
     return parts
 
 
-def _place(folder: Path, epoch: int) -> Path:
-    return folder / f"epoch-{epoch:06d}"
+def _name(epoch: int) -> str:
+    return f"epoch-{epoch:06d}"
 
 
-def _written(folder: Path) -> dict[int, Path]:
-    """Every state by its epoch."""
-    found = ((path.name.removeprefix("epoch-"), path) for path in folder.glob("epoch-*"))
-    return {int(number): path for number, path in found if number.isdecimal()}
+def _written(folder: Path | Folder) -> list[int]:
+    """The epochs of which a whole state is there."""
+    states = folder_at(folder)
+    names = (name for name in states.names() if name.startswith("epoch-"))
+    numbers = {name: name.removeprefix("epoch-") for name in names}
+    return [int(n) for name, n in numbers.items() if n.isdecimal() and (states / name).is_whole("state.json")]
 
 
 def _moments(optimizer: torch.optim.Optimizer) -> State:

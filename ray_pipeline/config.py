@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationErr
 from ray_pipeline import shelf
 from ray_pipeline.errors import ConfigError
 from ray_pipeline.mistakes import dotted, explain, misread, shown
+from ray_pipeline.s3_address import check_store, is_s3
 from ray_pipeline.shelf import Params
 from ray_pipeline.space import NO_MATTER, SEARCHED, Tune
 from ray_pipeline.yaml_source import Lines, Origin, parse_value, read_yaml
@@ -179,8 +180,10 @@ class Config(Section):
     def _expand_store(cls, store: str) -> str:
         if not store.strip() or "\0" in store:
             raise ValueError("name a folder")
+        if is_s3(store):
+            return check_store(store)
         if "://" in store:
-            raise ValueError("a store is a folder, on this machine or one that every node sees")
+            raise ValueError("a store is a folder that every node sees, or s3://bucket/prefix")
         try:
             return str(Path(store).expanduser().absolute())
         except RuntimeError:

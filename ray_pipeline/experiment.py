@@ -23,7 +23,7 @@ from ray_pipeline.models.condition import CONDITION, classes_of, condition_of, e
 from ray_pipeline.models.contract import Latents, Model, State
 from ray_pipeline.needs import fusion_of, required, views_needed, views_required
 from ray_pipeline.shelf import Params
-from ray_pipeline.store import digest
+from ray_pipeline.store import Folder, digest
 
 if TYPE_CHECKING:
     from ray_pipeline.training import Epoch, History
@@ -56,7 +56,7 @@ def fit(
     seed: int,
     *,
     device: str = "cpu",
-    checkpoint: Path | None = None,
+    checkpoint: Path | Folder | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     trained: dict[str, State] | None = None,
     fusion: FusionPart | None = None,
@@ -132,7 +132,7 @@ def _train_members(
     views: Views,
     masks: Masks,
     train: Callable[..., History],
-    checkpoint: Path | None,
+    checkpoint: Path | Folder | None,
     trained: dict[str, State],
 ) -> dict[str, Any]:
     """Fit late fusion, each member that is not in `trained` by `train`; what a card says of it."""

@@ -1,4 +1,4 @@
-"""A fitted model on disk: `model.safetensors`, `fusion.safetensors`, `card.json` in one folder, whole or not at all.
+"""A fitted model: `model.safetensors`, `fusion.safetensors`, `card.json` in one folder, on disk or S3, whole or not at all.
 
 The card holds the SHA-256 of both files: a bit that flips among the numbers leaves a safetensors file as valid as before.
 """
@@ -8,9 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import shutil
-import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from math import prod
 from pathlib import Path
@@ -27,6 +25,7 @@ from ray_pipeline import shelf
 from ray_pipeline.errors import ConfigError, TrainingError
 from ray_pipeline.fusion import FusionPart
 from ray_pipeline.models.contract import Model
+from ray_pipeline.store.files import Folder, folder_at
 
 FORMAT = 2
 SHA256 = "sha256"
@@ -36,7 +35,7 @@ _MAX_DIM = 1_000_000
 _VERSIONS = ("numpy", "scikit-learn", "torch")
 
 
-def save(folder: Path, model: Model, fusion: FusionPart, card: Mapping[str, Any]) -> None:
+def save(folder: Path | Folder, model: Model, fusion: FusionPart, card: Mapping[str, Any]) -> None:
     """Write `folder`, replacing one that is there; `card` is what else a reader should know, as JSON values."""
     full = {
         **card,
@@ -48,10 +47,10 @@ def save(folder: Path, model: Model, fusion: FusionPart, card: Mapping[str, Any]
         "notes": [*card.get("notes", []), *fusion.notes],
         "versions": {"python": platform.python_version()} | {name: version(name) for name in _VERSIONS},
     }
-    write_folder(folder, {"model": model.state(), "fusion": fusion.state()}, {"card": full})
+    write_folder(folder_at(folder), {"model": model.state(), "fusion": fusion.state()}, "card", full)
 
 
-def load(folder: Path) -> tuple[Model, FusionPart, dict[str, Any]]:
+def load(folder: Path | Folder) -> tuple[Model, FusionPart, dict[str, Any]]:
     """The model, fusion and card that `save` wrote; nothing in the folder is executed.
 
     Raises
@@ -60,76 +59,64 @@ def load(folder: Path) -> tuple[Model, FusionPart, dict[str, Any]]:
         A file is missing, is no safetensors, has changed since it was written, or holds tensors or settings that do not
         fit; the text says which.
     """
-    card = read_json(folder / "card.json")
+    place = folder_at(folder)
+    card = read_json(place, "card.json")
     if card.get("format") != FORMAT:
         raise TrainingError(
-            f"{folder / 'card.json'}: format {card.get('format')!r}, this version reads {FORMAT}", hint=_AGAIN
+            f"{place.at('card.json')}: format {card.get('format')!r}, this version reads {FORMAT}", hint=_AGAIN
         )
     try:
         fusion = shelf.part("fusion", _kind(card, "fusion"))(_params(card, "fusion"))
         build = shelf.part("model", _kind(card, "model"))
         model = build(_params(card, "model"), _shapes(card), 0)
-        fusion.load_state(read_tensors(folder / "fusion.safetensors", card))
-        model.load_state(read_tensors(folder / "model.safetensors", card))
+        fusion.load_state(read_tensors(place, "fusion.safetensors", card))
+        model.load_state(read_tensors(place, "model.safetensors", card))
     except (ConfigError, TrainingError) as error:
-        raise TrainingError(f"{folder}: {error}", hint=_AGAIN) from None
+        raise TrainingError(f"{place.address}: {error}", hint=_AGAIN) from None
     return model, fusion, card
 
 
 def write_folder(
-    folder: Path,
-    tensors: Mapping[str, Mapping[str, NDArray]],
-    texts: Mapping[str, Mapping[str, Any]],
-    replaces: Iterable[Path] = (),
+    folder: Folder, tensors: Mapping[str, Mapping[str, NDArray]], name: str, about: Mapping[str, Any]
 ) -> None:
-    """Write `<name>.safetensors` and `<name>.json`, put them at `folder` in one step, then remove what is replaced.
+    """Set `folder` to `<part>.safetensors` for each of `tensors` and `<name>.json` with `about`, whole or not at all.
 
-    Where there are tensors, each JSON gets the key ``sha256``: file name → digest, for `read_tensors`.
+    Where there are tensors, the JSON gets the key ``sha256``: file name → digest, for `read_tensors`.
     """
-    files = {f"{name}.safetensors": tensor_bytes(_in_order(arrays)) for name, arrays in tensors.items()}
-    digests = {SHA256: {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}} if files else {}
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    token = uuid.uuid4().hex[:8]
-    fresh = folder.with_name(f".{folder.name}.{token}.new")
-    fresh.mkdir()
-    for name, data in files.items():
-        (fresh / name).write_bytes(data)
-    for name, value in texts.items():
-        text = json.dumps({**value, **digests}, indent=1, allow_nan=False)
-        (fresh / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
-    aside = folder.with_name(f".{folder.name}.{token}.old")
-    if folder.exists():
-        folder.replace(aside)
-    fresh.replace(folder)
-    for old in (aside, *(path for path in replaces if path != folder)):
-        shutil.rmtree(old, ignore_errors=True)
+    files = {f"{part}.safetensors": tensor_bytes(_in_order(arrays)) for part, arrays in tensors.items()}
+    digests = {SHA256: {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}} if files else {}
+    text = json.dumps({**about, **digests}, indent=1, allow_nan=False)
+    folder.write_all({**files, f"{name}.json": f"{text}\n".encode()}, last=f"{name}.json")
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(folder: Folder, name: str) -> dict[str, Any]:
     """A JSON mapping of at most 1 MB."""
+    place = folder.at(name)
     try:
-        if path.stat().st_size > _MAX_JSON_BYTES:
-            raise TrainingError(f"{path}: {path.stat().st_size} bytes, more than {_MAX_JSON_BYTES}: not one of ours")
-        found = json.loads(path.read_text(encoding="utf-8"))
+        size = folder.size(name)
+        if size > _MAX_JSON_BYTES:
+            raise TrainingError(f"{place}: {size} bytes, more than {_MAX_JSON_BYTES}: not one of ours")
+        found = json.loads(folder.read(name))
     except (OSError, ValueError, RecursionError) as error:
-        raise TrainingError(f"{path}: cannot be read: {error}") from None
+        raise TrainingError(f"{place}: cannot be read: {error}") from None
     if not isinstance(found, dict):
-        raise TrainingError(f"{path}: a JSON mapping is needed, not {type(found).__name__}")
+        raise TrainingError(f"{place}: a JSON mapping is needed, not {type(found).__name__}")
     return found
 
 
-def read_tensors(path: Path, about: Mapping[str, Any] | None = None) -> dict[str, NDArray]:
+def read_tensors(folder: Folder, name: str, about: Mapping[str, Any] | None = None) -> dict[str, NDArray]:
     """The arrays of a safetensors file; any other content, a pickle say, is refused unread.
 
     `about` is the JSON that `write_folder` wrote beside it: with it, a file that has changed since is refused too.
     """
+    place = folder.at(name)
     try:
-        data = path.read_bytes()
+        data = folder.read(name)
         tensors = load_tensors(data)
     except (OSError, SafetensorError, KeyError, TypeError) as error:
-        raise TrainingError(f"{path}: no safetensors file that can be read: {error}") from None
+        raise TrainingError(f"{place}: no safetensors file that can be read: {error}") from None
     if about is not None:
-        _check_digest(path, data, about.get(SHA256))
+        _check_digest(place, name, data, about.get(SHA256))
     return tensors
 
 
@@ -137,15 +124,15 @@ def _in_order(arrays: Mapping[str, NDArray]) -> dict[str, NDArray]:
     return {name: np.array(array, order="C") for name, array in arrays.items()}
 
 
-def _check_digest(path: Path, data: bytes, known: Any) -> None:
+def _check_digest(place: str, name: str, data: bytes, known: Any) -> None:
     """Compare the digest of what was read with the one in `known` {file name: digest}."""
-    expected = known.get(path.name) if isinstance(known, dict) else None
+    expected = known.get(name) if isinstance(known, dict) else None
     if not isinstance(expected, str):
-        raise TrainingError(f"{path}: the JSON beside it holds no {SHA256} of it, so it cannot be checked")
+        raise TrainingError(f"{place}: the JSON beside it holds no {SHA256} of it, so it cannot be checked")
     found = hashlib.sha256(data).hexdigest()
     if found != expected:
         raise TrainingError(
-            f"{path}: changed since it was written, its SHA-256 is {found[:16]}… and should be {expected[:16]}…"
+            f"{place}: changed since it was written, its SHA-256 is {found[:16]}… and should be {expected[:16]}…"
         )
 
 

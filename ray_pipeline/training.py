@@ -27,6 +27,7 @@ from ray_pipeline.model_files import load, save
 from ray_pipeline.models.base import BaseVae
 from ray_pipeline.models.contract import ClosedForm, Masks, Model, State, Views, check_view
 from ray_pipeline.precision import LEAST_SCALE, autocast, load_scaler, resolve_precision, scaler_for, scaler_state
+from ray_pipeline.store.files import Folder
 
 __all__ = ["Epoch", "History", "fit", "load", "resolve_precision", "save"]
 
@@ -62,7 +63,7 @@ def fit(
     device: str = "cpu",
     precision: str | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: Path | Folder | None = None,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
 ) -> History:
     """Train `model` in place on `views` {name: [n_tracks, …]}; missing values are those False in `masks`.
@@ -252,7 +253,7 @@ def _course(run: _Run) -> dict[str, State]:
     return {"history": run.history.state(), "scaler": scaler_state(run.scaler)}
 
 
-def _resume(run: _Run, folder: Path) -> None:
+def _resume(run: _Run, folder: Path | Folder) -> None:
     """Go on from the state that lies in `folder`; several ranks from the one that rank 0 sees."""
     epoch = ranks.of_first(checkpoints.newest(folder), run.device)
     if not epoch:

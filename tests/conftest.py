@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,42 @@ def context(tmp_path: Path) -> Callable[..., Any]:
         return Context.of(make_config(tmp_path / "store", **sections), command)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[Any]:
+    """One S3 protocol server on loopback for the whole test run."""
+    pytest.importorskip("moto")
+    from s3_server import Server
+
+    server = Server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """``s3://…`` of a fresh bucket, the environment that leads there, and few, quick retries; the gate is open."""
+    from ray_pipeline.store import objects
+
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(objects, "TRIES", 3)
+    monkeypatch.setattr(objects, "MOST_WAIT_S", 0.1)
+    objects.client.cache_clear()
+    s3_server.gate.open()
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    s3_server.client().create_bucket(Bucket=name)
+    yield f"s3://{name}"
+    s3_server.gate.open()
+    objects.client.cache_clear()
+
+
+@pytest.fixture
+def gate(s3_server: Any) -> Any:
+    """What stands before the server: it can refuse, delay and cut."""
+    return s3_server.gate
 
 
 @pytest.fixture

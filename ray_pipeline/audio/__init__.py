@@ -13,29 +13,40 @@ import stat
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from ray_pipeline.audio import ffmpeg, sndfile
-from ray_pipeline.audio.clip import BadAudio, Clip, Header, Sound, validated
+from ray_pipeline.audio import ffmpeg, remote, sndfile
+from ray_pipeline.audio.clip import BadAudio, Clip, Header, Sighting, Sound, validated
 from ray_pipeline.config import Audio
+from ray_pipeline.s3_address import is_s3
 from ray_pipeline.schemas import Status
 
 __all__ = [
+    "EMPTY",
     "LONG_S",
     "BadAudio",
     "Clip",
     "Header",
+    "Sighting",
     "decode",
     "decode_windows",
     "ffmpeg",
+    "header_of",
     "look",
+    "opened",
     "probe",
     "window_start",
 ]
 
+EMPTY = BadAudio(Status.EMPTY, "0 bytes")
 LONG_S = 60.0  # position "auto" decodes the middle of what is longer
 
 
-def look(path: str) -> os.stat_result | BadAudio:
-    """What the file system says of `path`, following links; nothing is opened."""
+def look(path: str) -> Sighting | BadAudio:
+    """What the file system, or S3, says of `path`, following links; nothing is opened."""
+    seen = remote.look(path) if is_s3(path) else _stat(path)
+    return EMPTY if isinstance(seen, Sighting) and not seen.size else seen
+
+
+def _stat(path: str) -> Sighting | BadAudio:
     try:
         found = os.stat(path)  # noqa: PTH116 — a path of undecodable bytes is no trouble here
     except FileNotFoundError:
@@ -45,15 +56,38 @@ def look(path: str) -> os.stat_result | BadAudio:
         return BadAudio(Status.UNREADABLE, _reason(error))
     if not stat.S_ISREG(found.st_mode):
         return BadAudio(Status.NOT_REGULAR, "not a regular file")
-    if found.st_size == 0:
-        return BadAudio(Status.EMPTY, "0 bytes")
-    return found
+    return Sighting(found.st_size, found.st_mtime_ns)
+
+
+def opened(path: str, stack: ExitStack) -> int | BadAudio:
+    """A descriptor of the file, or of a copy of what lies on S3, open until `stack` closes it."""
+    if is_s3(path):
+        return remote.fetch(path, stack)
+    seen = look(path)
+    if isinstance(seen, BadAudio):
+        return seen
+    try:
+        # By descriptor, so that no file name can decide the format; O_NONBLOCK, so that no FIFO put here since can hang.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        stack.callback(os.close, fd)
+        return fd if stat.S_ISREG(os.fstat(fd).st_mode) else BadAudio(Status.NOT_REGULAR, "not a regular file")
+    except FileNotFoundError:
+        return BadAudio(Status.MISSING, "the file went away while it was looked at")
+    except OSError as error:
+        return BadAudio(Status.UNREADABLE, _reason(error))
 
 
 def probe(path: str) -> Header | BadAudio:
     """What the header says, checked for sense before anything is decoded."""
     with ExitStack() as stack:
-        sound = _open(path, stack)
+        fd = opened(path, stack)
+        return fd if isinstance(fd, BadAudio) else header_of(fd)
+
+
+def header_of(fd: int) -> Header | BadAudio:
+    """What the header of an open file says."""
+    with ExitStack() as stack:
+        sound = _sound(fd, stack)
         return sound if isinstance(sound, BadAudio) else sound.header
 
 
@@ -72,7 +106,8 @@ def decode_windows(
     an eighth of what it takes to decode them. A file that cannot be opened is one `BadAudio`.
     """
     with ExitStack() as stack:
-        sound = _open(path, stack)
+        fd = opened(path, stack)
+        sound = fd if isinstance(fd, BadAudio) else _sound(fd, stack)
         if isinstance(sound, BadAudio):
             return [sound]
         return [_clip(sound, audio, start, min(seconds, audio.max_seconds)) for start in starts(sound.header)]
@@ -97,17 +132,9 @@ def _clip(sound: Sound, audio: Audio, start_s: float, seconds: float) -> Clip | 
     return validated(samples, promised, broken, header, audio)
 
 
-def _open(path: str, stack: ExitStack) -> Sound | BadAudio:
-    """The file, open until `stack` closes it."""
-    seen = look(path)
-    if isinstance(seen, BadAudio):
-        return seen
+def _sound(fd: int, stack: ExitStack) -> Sound | BadAudio:
+    """An open file as sound, until `stack` closes it."""
     try:
-        # By descriptor, so that no file name can decide the format; O_NONBLOCK, so that no FIFO put here since can hang.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        stack.callback(os.close, fd)
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return BadAudio(Status.NOT_REGULAR, "not a regular file")
         sound = sndfile.open_sound(fd, stack)
         demuxer = ffmpeg.demuxer_of(os.pread(fd, 16, 0))
         if demuxer and isinstance(sound, BadAudio) and sound.status == Status.UNSUPPORTED:

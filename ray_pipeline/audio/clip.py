@@ -28,6 +28,14 @@ class BadAudio:
 
 
 @dataclass(frozen=True)
+class Sighting:
+    """What tells one state of a file from another: its size in bytes, and when it was written."""
+
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
 class Header:
     """What a file says of itself; `frames` is 0 where it does not say how long it is."""
 

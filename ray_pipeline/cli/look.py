@@ -9,7 +9,9 @@ import typer
 
 from ray_pipeline.cli.console import err, exits, out, safe
 
-Store = Annotated[Path, typer.Argument(metavar="STORE", help="The folder a run wrote to, for example out/demo.")]
+Store = Annotated[
+    str, typer.Argument(metavar="STORE", help="The folder or s3:// address a run wrote to, for example out/demo.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -84,7 +86,7 @@ def prune(
         place = open_store(store)
         found = rubbish(place)
         for one in found:
-            out.print(f"{one.size / 1e6:10.2f} MB  {safe(one.path.relative_to(place.root))}: {one.why}")
+            out.print(f"{one.size / 1e6:10.2f} MB  {safe(one.name)}: {one.why}")
         out.print(f"{len(found)} things, {sum(one.size for one in found) / 1e6:.2f} MB")
         if yes:
             out.print(f"freed {take_away(place) / 1e6:.2f} MB")

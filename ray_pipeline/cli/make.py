@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ import typer
 
 from ray_pipeline.cli import console
 from ray_pipeline.cli.console import Voice, exits, out, safe
+from ray_pipeline.errors import StoreError
 
 if TYPE_CHECKING:
     from ray_pipeline.stages.context import Context
@@ -34,6 +36,8 @@ DryRun = Annotated[
 ]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Also what Ray and its workers print.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Only the closing table, and what went wrong.")]
+
+REPORT = "report/index.html"
 
 HELP = {
     "run": "The whole job: ingest, featurize, transcribe, embed, train, evaluate, report.",
@@ -106,9 +110,13 @@ def carry_out(ctx: Context, voice: Voice, do: Callable[[], None]) -> None:
 
     log = console.log_to(ctx.store.folder("logs"), verbose=ctx.verbose)
     start = time.monotonic()
-    with session(), voice:
-        ctx.say, ctx.progress = voice.say, voice.progress
-        do()
+    try:
+        with session(), voice:
+            ctx.say, ctx.progress = voice.say, voice.progress
+            do()
+    finally:
+        with suppress(StoreError):  # of a store out of reach there is something else to say
+            ctx.store.keep("logs")
     _close(ctx, log, time.monotonic() - start)
 
 
@@ -122,9 +130,8 @@ def _close(ctx: Context, log: Path, seconds: float) -> None:
         out.print(scores)
     for note in ctx.run.notes:
         out.print(f"[yellow]note:[/] {safe(note)}")
-    report = ctx.store.root / "report" / "index.html"
-    if ctx.run.command == "run" and report.exists():
-        out.print(f"report  {safe(report)}")
+    if ctx.run.command == "run" and ctx.store.files.is_file(REPORT):
+        out.print(f"report  {safe(ctx.store.files.at(REPORT))}")
     out.print(f"store   {safe(ctx.store.root)}")
     out.print(f"log     {safe(log)}")
     worked = sum(ctx.run.done.values())

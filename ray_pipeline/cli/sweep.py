@@ -22,7 +22,7 @@ FromTrial = Annotated[
     typer.Option("--from-trial", metavar="ID", help="Train this trial of STORE's sweep again, and compare its scores."),
 ]
 ConfigOrStore = Annotated[
-    Path, typer.Argument(metavar="CONFIG", help="A YAML file; with --from-trial, the store that holds the trial.")
+    str, typer.Argument(metavar="CONFIG", help="A YAML file; with --from-trial, the store that holds the trial.")
 ]
 Name = Annotated[str | None, typer.Option("--sweep", metavar="ID", help="Which sweep; default: the one that ran last.")]
 
@@ -82,7 +82,7 @@ def _tell_best(ctx: Context) -> None:
         out.print(f"best    {safe(described(row))}  {safe(settings)}")
     if found.front:
         out.print(f"config  ray-pipeline best {safe(ctx.store.root)}")
-    out.print(f"watch   tensorboard --logdir {safe(ctx.store.root / 'tune' / found.name)}")
+    out.print(f"watch   tensorboard --logdir {safe(ctx.store.folder('tune', found.name))}")
 
 
 def best(store: Store, name: Name = None) -> None:
@@ -107,7 +107,7 @@ def train(
     from_trial: FromTrial = None,
 ) -> None:
     if from_trial is None:
-        make.run_stage("train", config, sets or [], address, dry_run=dry_run, verbose=verbose, quiet=quiet)
+        make.run_stage("train", Path(config), sets or [], address, dry_run=dry_run, verbose=verbose, quiet=quiet)
         return
     with exits(console.command_line()):
         from ray_pipeline.errors import ConfigError

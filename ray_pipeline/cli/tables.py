@@ -58,11 +58,9 @@ def done_table(run: Run) -> Table:
 
 def score_table(run: Run) -> Table | None:
     """Scores of the run, mean ± spread over seeds, each with what chance scores; None where it has none."""
-    from pathlib import Path
-
     if not run.experiments or "scores" not in run.tables:
         return None
-    store = Store(Path(run.config["store"]))
+    store = Store(run.config["store"])
     rows = [row for address in run.tables["scores"] for row in store.at(address).read().to_pylist()]
     by_metric: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:

@@ -32,7 +32,8 @@ class SourceParams(Params):
 class Entry:
     """One track as its source names it; `status` is set where the source itself refuses it (outside its root).
 
-    Without a `uri` it is known by its metadata alone: sound, until a stage has to decode it.
+    Without a `uri` it is known by its metadata alone: sound, until a stage has to decode it. `size` in bytes and `mtime_ns` are
+    there where a listing told them.
     """
 
     track_id: str
@@ -45,6 +46,8 @@ class Entry:
     read_tags: bool = True
     status: Status = Status.OK
     error: str = ""
+    size: int = 0
+    mtime_ns: int | None = None
 
 
 def full_path(path: str) -> Path:

@@ -1,9 +1,10 @@
-"""A folder of music, with all its subfolders."""
+"""A folder of music, with all its subfolders; on S3 a prefix with all that lies below it."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from pydantic import Field
 
 from ray_pipeline.errors import SourceError
+from ray_pipeline.s3_address import is_s3
 from ray_pipeline.schemas import Status
 from ray_pipeline.sources.base import Entry, Note, Progress, SourceParams, full_path, to_uri
 
@@ -23,7 +25,7 @@ AUDIO_ENDINGS = frozenset({
 
 
 class Params(SourceParams):
-    root: str = Field(min_length=1)
+    root: str = Field(min_length=1, description="a folder, or s3://bucket/prefix")
 
 
 def list_tracks(
@@ -34,19 +36,40 @@ def list_tracks(
     Raises
     ------
     SourceError
-        ``root`` is not a folder that can be read.
+        ``root`` is not a folder, or no prefix on S3, that can be read.
     """
+    if is_s3(params.root):
+        return _on_s3(params.root, store)
     root = full_path(params.root)
     if not root.is_dir():
         raise SourceError(f"source.root: {root} is not a folder", hint="name one with --set source.root=~/Music")
     found = sorted(_walk(str(root), store))
     if not found:
-        raise SourceError(
-            f"source.root: {root}: no audio files in it", hint=f"looked for {', '.join(sorted(AUDIO_ENDINGS))}"
-        )
+        raise _nothing_in(str(root))
     ids = track_ids([os.path.relpath(path, root) for path, _ in found])
     inside = os.path.realpath(root)
     return [_entry(track_id, path, error, inside) for track_id, (path, error) in zip(ids, found, strict=True)]
+
+
+def _on_s3(root: str, store: str) -> list[Entry]:
+    """As in a folder; what a listing tells of objects is kept, so that none has to be asked for."""
+    from ray_pipeline.sources import bucket
+
+    found = sorted((name, seen) for name, seen in bucket.walk(root, store) if _may_be_audio(posixpath.basename(name)))
+    if not found:
+        raise _nothing_in(root)
+    ids = track_ids([name for name, _ in found])
+    inside = root.rstrip("/")
+    return [
+        Entry(track_id, f"{inside}/{name}", size=seen.size, mtime_ns=seen.mtime_ns)
+        for track_id, (name, seen) in zip(ids, found, strict=True)
+    ]
+
+
+def _nothing_in(root: str) -> SourceError:
+    return SourceError(
+        f"source.root: {root}: no audio files in it", hint=f"looked for {', '.join(sorted(AUDIO_ENDINGS))}"
+    )
 
 
 def track_ids(relative: list[str]) -> list[str]:
@@ -102,6 +125,10 @@ def _is_walked(path: str, root: str) -> bool:
 
 def _leads_out(path: str, inside: str) -> bool:
     return os.path.islink(path) and not Path(os.path.realpath(path)).is_relative_to(inside)  # noqa: PTH114
+
+
+def _may_be_audio(name: str) -> bool:
+    return _looks_like_audio(name) or not _has_ending(name)
 
 
 def _looks_like_audio(name: str) -> bool:

@@ -1,12 +1,13 @@
 """A table of tracks: a CSV or Parquet file with a `path` column.
 
 Columns `track_id`, `title`, `artist`, `album`, `year` are what they say; every other column is a label by its name. Paths are
-relative to the manifest's folder, or to ``source.audio_root``; absolute ones count only below that.
+relative to the manifest's folder, or to ``source.audio_root``; absolute ones count only below that. Both may lie on S3.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from pydantic import Field
 
 from ray_pipeline.errors import SourceError
+from ray_pipeline.s3_address import is_s3
 from ray_pipeline.schemas import Status
 from ray_pipeline.sources.base import Entry, Note, Progress, SourceParams, full_path, printable, to_uri
 from ray_pipeline.sources.folder import track_ids
@@ -38,8 +40,8 @@ def list_tracks(
     SourceError
         The manifest cannot be read, has no `path` column, no rows, or the same track_id twice.
     """
-    manifest = full_path(params.root)
-    root = full_path(params.audio_root) if params.audio_root else manifest.parent
+    manifest = _place(params.root)
+    root = _place(params.audio_root) if params.audio_root else manifest.rpartition("/")[0] or "/"
     rows = _read(manifest)
     if not rows:
         raise SourceError(f"{manifest}: holds no rows")
@@ -49,13 +51,26 @@ def list_tracks(
     return [_entry(row, track_id, root) for row, track_id in zip(rows, ids, strict=True)]
 
 
-def _read(manifest: Path) -> list[dict[str, str]]:
+def _place(path: str) -> str:
+    return path if is_s3(path) else str(full_path(path))
+
+
+def _bytes(manifest: str) -> bytes:
+    if is_s3(manifest):
+        from ray_pipeline.sources import bucket
+
+        return bucket.read(manifest)
+    return Path(manifest).read_bytes()
+
+
+def _read(manifest: str) -> list[dict[str, str]]:
     try:
-        if manifest.suffix.lower() in {".parquet", ".pq"}:
+        data = io.BytesIO(_bytes(manifest))
+        if manifest.lower().endswith((".parquet", ".pq")):
             import pyarrow.parquet as pq
 
-            return [{k: _text(v) for k, v in row.items()} for row in pq.read_table(manifest).to_pylist()]
-        with manifest.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            return [{k: _text(v) for k, v in row.items()} for row in pq.read_table(data).to_pylist()]
+        with io.TextIOWrapper(data, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             return _read_csv(file, manifest)
     except OSError as error:
         raise SourceError(
@@ -65,7 +80,7 @@ def _read(manifest: Path) -> list[dict[str, str]]:
         raise SourceError(f"{manifest}: not a table that can be read: {error}") from None
 
 
-def _read_csv(file: Any, manifest: Path) -> list[dict[str, str]]:
+def _read_csv(file: Any, manifest: str) -> list[dict[str, str]]:
     reader = csv.DictReader(file, strict=True)
     rows = []
     for row in reader:
@@ -79,7 +94,7 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _ids(rows: list[dict[str, str]], manifest: Path) -> list[str]:
+def _ids(rows: list[dict[str, str]], manifest: str) -> list[str]:
     if "track_id" not in rows[0]:
         return _distinct(track_ids([row["path"] for row in rows]))
     ids = [printable(row["track_id"]).strip() for row in rows]
@@ -103,14 +118,23 @@ def _distinct(ids: list[str]) -> list[str]:
     return out
 
 
-def _entry(row: dict[str, str], track_id: str, root: Path) -> Entry:
+def _located(written: str, root: str) -> tuple[str, bool]:
+    """The uri of a path as it is written, and whether it stays below `root`."""
+    if is_s3(root):
+        from ray_pipeline.sources import bucket
+
+        return bucket.joined(root, printable(written))
     # No path holds a NUL; with U+FFFD in its place it is one that is not there.
-    path = os.path.normpath(root / row["path"].replace("\0", "\ufffd"))
-    inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+    path = os.path.normpath(os.path.join(root, written.replace("\0", "\ufffd")))  # noqa: PTH118
+    return to_uri(path), Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
+
+
+def _entry(row: dict[str, str], track_id: str, root: str) -> Entry:
+    uri, inside = _located(row["path"], root)
     year = row.get("year", "").strip().removesuffix(".0")
     return Entry(
         track_id=track_id,
-        uri=to_uri(path),
+        uri=uri,
         title=printable(row.get("title", "")),
         artist=printable(row.get("artist", "")),
         album=printable(row.get("album", "")),

@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 from ray_pipeline import experiment, model_files
@@ -27,9 +26,10 @@ from ray_pipeline.stages.collection import read_collection
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.train import seeds
 from ray_pipeline.stages.transcribe import has_lyrics
-from ray_pipeline.store import Lease, digest
+from ray_pipeline.store import Folder, digest
 
 VERSION = 1
+TOLD = "outcome.json"
 CPUS_PER_TASK = 0.9
 PROBED_EPOCHS = 3
 
@@ -45,13 +45,13 @@ def audit(ctx: Context) -> int:
     ConfigError
         None of the features that the study saw is among this config's.
     """
-    with ctx.timed("audit"), Lease(ctx.store.folder("leases"), "audit"):
+    with ctx.timed("audit"), ctx.store.lease("audit"):
         collection = read_all_views(ctx)
         tasks = _tasks(ctx, collection)
-        missing = [task for task in tasks if not _path(ctx, task[2]).is_file()]
+        missing = [task for task in tasks if not _folder(ctx, task[2]).is_file(TOLD)]
         ctx.progress("audit", 0, len(missing))
         for done, (name, found) in enumerate(_on_ray(ctx, collection, missing), start=1):
-            model_files.write_folder(_path(ctx, name).parent, {}, {"outcome": found})
+            model_files.write_folder(_folder(ctx, name), {}, "outcome", found)
             ctx.progress("audit", done, len(missing))
         _write(ctx, collection, [*lines(_outcomes(ctx, collection, tasks)), *controls()])
         ctx.run.done["audit"] = len(missing)
@@ -62,7 +62,7 @@ def plan(ctx: Context) -> list[str]:
     """What an audit would run and how long it may take, by a short probe of the study's Beta-VAE."""
     collection = read_all_views(ctx)
     tasks = _tasks(ctx, collection)
-    missing = {name for _, _, name in tasks if not _path(ctx, name).is_file()}
+    missing = {name for _, _, name in tasks if not _folder(ctx, name).is_file(TOLD)}
     left_out = [f"  {row.table}, {row.name}: {why}" for row in ROWS if (why := _possible(ctx, row, collection))]
     said = f"audit: {len(missing)} of {len({name for _, _, name in tasks})} experiments to run on {len(collection):,} tracks"
     return [f"{said}, about {len(missing) * _probe(ctx, collection):,.0f} s with one CPU", *left_out]
@@ -99,8 +99,8 @@ def _name(ctx: Context, collection: Collection, row: StudyRow, seed: int) -> str
     return digest({"version": VERSION, "row": what, **settings, "labels": labels, "data": data, "seed": seed})
 
 
-def _path(ctx: Context, name: str) -> Path:
-    return ctx.store.root / "audit" / name / "outcome.json"
+def _folder(ctx: Context, name: str) -> Folder:
+    return ctx.store.files / "audit" / name
 
 
 def _on_ray(ctx: Context, collection: Collection, tasks: list[Task]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -131,7 +131,7 @@ def _one(collection: Collection, config: dict[str, Any], row: int, seed: int) ->
 def _outcomes(ctx: Context, collection: Collection, tasks: list[Task]) -> list[tuple[StudyRow, list[Outcome] | str]]:
     out: list[tuple[StudyRow, list[Outcome] | str]] = []
     for row in ROWS:
-        told = [model_files.read_json(_path(ctx, name)) for one, _, name in tasks if one is row]
+        told = [model_files.read_json(_folder(ctx, name), TOLD) for one, _, name in tasks if one is row]
         failed = next((one["error"] for one in told if "error" in one), "")
         why = _possible(ctx, row, collection) or (f"not possible here: {failed}" if failed else "")
         out.append((row, why or [_outcome(one) for one in told]))
@@ -145,7 +145,8 @@ def _outcome(told: dict[str, Any]) -> Outcome:
 def _write(ctx: Context, collection: Collection, table: list[Line]) -> None:
     folder = ctx.store.folder("report")
     audit_page.write(table, folder, store=str(ctx.store.root), n_tracks=len(collection), label=collection.label)
-    ctx.say(f"audit  {folder / 'audit.html'}")
+    ctx.store.keep("report")
+    ctx.say(f"audit  {ctx.store.files.at('report/audit.html')}")
 
 
 def _probe(ctx: Context, collection: Collection) -> float:

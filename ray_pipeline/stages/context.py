@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from ray_pipeline import schemas
 from ray_pipeline.config import Config
@@ -44,7 +43,7 @@ class Context:
 
     @classmethod
     def of(cls, config: Config, command: str, address: str | None = None) -> Context:
-        return cls(config, Store(Path(config.store)), Run(command, config.plain()), address)
+        return cls(config, Store(config.store), Run(command, config.plain()), address)
 
     def table(self, name: str, recipe: str) -> Table:
         """The dataset, noted as one this run reads or writes."""

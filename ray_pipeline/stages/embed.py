@@ -16,7 +16,7 @@ from ray_pipeline.stages.gpu_time import Stopwatch
 from ray_pipeline.stages.ingest import read_tracks
 from ray_pipeline.stages.plan import copy_rows, count_statuses, make_plan, mended, prepare, rows_of
 from ray_pipeline.stages.transcribe import has_lyrics, lyrics_recipe, lyrics_table
-from ray_pipeline.store import Lease, Table, digest
+from ray_pipeline.store import Table, digest
 
 VERSION = 1
 
@@ -41,7 +41,7 @@ def embed(ctx: Context) -> int:
     """Fill `text_vectors`; how many distinct texts were encoded."""
     if not has_lyrics(ctx):
         return 0
-    with ctx.timed("embed"), Lease(ctx.store.folder("leases"), "text_vectors"):
+    with ctx.timed("embed"), ctx.store.lease("text_vectors"):
         recipe = vectors_recipe(ctx)
         table = vectors_table(ctx)
         mended(table, ctx)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,14 +19,15 @@ from ray_pipeline.stages.collection import read_collection
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.plan import make_plan, mended, prepare
 from ray_pipeline.stages.train import load_fitted, model_ids, read_latents
-from ray_pipeline.store import Lease, Store, Table, digest
+from ray_pipeline.store import Folder, Store, Table, digest
 
 VERSION = 2
+TOLD = "clustering.json"
 
 
 def evaluate(ctx: Context) -> int:
     """Cluster and score what is not yet; how many experiments that were."""
-    with ctx.timed("evaluate"), Lease(ctx.store.folder("leases"), "scores"):
+    with ctx.timed("evaluate"), ctx.store.lease("scores"):
         collection = read_collection(ctx)
         ids = {
             seed: (name, experiment.experiment_id(ctx.config, name, seed))
@@ -40,7 +40,7 @@ def evaluate(ctx: Context) -> int:
         for table, schema in ((clusters, schemas.CLUSTERS), (scores, schemas.SCORES)):
             mended(table, ctx)
             table.create(schema)
-        told = all(_path(ctx.store, found).is_file() for found in ctx.run.experiments)
+        told = all(_folder(ctx.store, found).is_file(TOLD) for found in ctx.run.experiments)
         if not (told and _stands(clusters, scores, collection)):
             rows = _all(ctx, collection, ids, clusters)
             done = len(ids)
@@ -54,12 +54,12 @@ def evaluate(ctx: Context) -> int:
 
 def read_clustering(store: Store, found: str) -> dict[str, Any]:
     """What is kept of the experiment `found` beside its tables: `notes`, and `curve`, a row for each k that was tried."""
-    path = _path(store, found)
-    return model_files.read_json(path) if path.is_file() else {"notes": [], "curve": []}
+    folder = _folder(store, found)
+    return model_files.read_json(folder, TOLD) if folder.is_file(TOLD) else {"notes": [], "curve": []}
 
 
-def _path(store: Store, found: str) -> Path:
-    return store.root / "experiments" / found / "clustering.json"
+def _folder(store: Store, found: str) -> Folder:
+    return store.files / "experiments" / found
 
 
 def _stands(clusters: Table, scores: Table, collection: Collection) -> bool:
@@ -97,7 +97,7 @@ def _one(ctx: Context, collection: Collection, latents: Latents, seed: int, name
     fitted = load_fitted(ctx, name)
     result = experiment.evaluate(collection, fitted, latents, ctx.config, seed)
     told = {"notes": [*fitted.card["notes"], *result.notes], "curve": result.curve}
-    model_files.write_folder(_path(ctx.store, found).parent, {}, {"clustering": told})
+    model_files.write_folder(_folder(ctx.store, found), {}, "clustering", told)
     return result
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ray_pipeline import audio, schemas, shelf
 from ray_pipeline.audio import BadAudio, Clip
 from ray_pipeline.config import Audio
+from ray_pipeline.errors import RayPipelineError
 from ray_pipeline.features.spectra import Spectra
 from ray_pipeline.schemas import RETRIED, Status
 from ray_pipeline.sources.base import to_path
@@ -24,7 +25,7 @@ from ray_pipeline.stages.blocks import Job, Row, run_job
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.ingest import read_tracks
 from ray_pipeline.stages.plan import Plan, copy_rows, make_plan, mended, prepare, rows_of, stand_ins
-from ray_pipeline.store import Lease, Table, digest
+from ray_pipeline.store import Table, digest
 
 VERSION = 1
 NO_AUDIO = "no audio file: the track is known by its metadata alone"
@@ -38,7 +39,7 @@ def feature_table(ctx: Context, name: str) -> Table:
 
 def featurize(ctx: Context) -> int:
     """Fill every feature of the config; how many tracks were decoded."""
-    with ctx.timed("featurize"), Lease(ctx.store.folder("leases"), "features"):
+    with ctx.timed("featurize"), ctx.store.lease("features"):
         tracks = read_tracks(ctx)
         plans = {name: _planned(ctx, name, tracks) for name in ctx.config.features}
         decoded = _extract_all(ctx, plans)
@@ -81,6 +82,8 @@ class ExtractFeatures:
             begin(row["track_id"])
             try:
                 out.append(self._extract(row))
+            except RayPipelineError:
+                raise  # no fault of the track's: its store does not answer
             except MemoryError:
                 out += self.failed(row, Status.OUT_OF_MEMORY, "not enough memory")
             except Exception as error:  # noqa: BLE001 — the per-track border
@@ -125,7 +128,7 @@ def path_of(row: Row) -> str | BadAudio:
     seen = audio.look(path)
     if isinstance(seen, BadAudio):
         return seen
-    if (seen.st_size, seen.st_mtime_ns) != (row["size"], row["mtime_ns"]):
+    if (seen.size, seen.mtime_ns) != (row["size"], row["mtime_ns"]):
         return BadAudio(Status.CHANGED, "the file was changed since it was ingested; ingest again")
     return path
 

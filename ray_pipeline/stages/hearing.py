@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ray_pipeline import audio, shelf
 from ray_pipeline.audio import BadAudio, Header
 from ray_pipeline.config import Audio
+from ray_pipeline.errors import RayPipelineError
 from ray_pipeline.lyrics import vocals
 from ray_pipeline.lyrics.base import SAMPLE_RATE, WINDOW_S, LyricsParams, Transcriber, windows_of
 from ray_pipeline.schemas import Status
@@ -45,6 +46,8 @@ class DecodeWindows:
             begin(row["track_id"])
             try:
                 out.append(self._decoded(row))
+            except RayPipelineError:
+                raise  # no fault of the track's: its store does not answer
             except Exception as error:  # noqa: BLE001 — the per-track border
                 status, told = _what_was_raised(error)
                 out.append({"bad": str(status), "error": told})

@@ -27,7 +27,7 @@ from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.featurize import opened_table, worst_statuses
 from ray_pipeline.stages.ingest import read_tracks
 from ray_pipeline.stages.plan import copy_rows, make_plan, prepare
-from ray_pipeline.store import Lease, Table
+from ray_pipeline.store import Table
 
 STAGE = "import-features"
 PUBLISHED = {"fma_mfcc": STATISTICS, "mfcc_native": ("mean",)}
@@ -54,7 +54,7 @@ def import_features(ctx: Context) -> int:
     path = features_path(source)
     if not path.is_file():
         raise SourceError(f"{path}: is not there, and nothing else has published features", hint="see source.root")
-    with ctx.timed(STAGE), Lease(ctx.store.folder("leases"), "features"):
+    with ctx.timed(STAGE), ctx.store.lease("features"):
         tracks = read_tracks(ctx)
         wanted = list(dict.fromkeys(column for name in names for column in columns_of(name)))
         published = features_csv.read(path, wanted)

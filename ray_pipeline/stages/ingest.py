@@ -8,26 +8,28 @@ nothing is opened for it.
 from __future__ import annotations
 
 import hashlib
-import os
 import random
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
 
 from ray_pipeline import audio, schemas, shelf
-from ray_pipeline.audio import BadAudio, ffmpeg
+from ray_pipeline.audio import BadAudio, Sighting, ffmpeg
 from ray_pipeline.audio.ffmpeg import NEEDS_FFMPEG
 from ray_pipeline.errors import SourceError, install
+from ray_pipeline.s3_address import is_s3
 from ray_pipeline.schemas import Status
 from ray_pipeline.sources.base import Entry, to_path
 from ray_pipeline.stages.blocks import Job, Row, run_job
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.plan import mended
 from ray_pipeline.stages.probe import ProbeFiles
-from ray_pipeline.store import Lease, Table, digest
+from ray_pipeline.store import Table, digest
 
 VERSION = 1
+LOOKS_AT_ONCE = 32  # at objects, each of which takes a request
 
 Seen = tuple[int, int, str, str]
 """What was seen of a file: its size, its time, its status and error."""
@@ -52,13 +54,13 @@ def read_tracks(ctx: Context) -> list[Row]:
 
 def ingest(ctx: Context) -> int:
     """Look at what the source names; how many files had to be opened."""
-    with ctx.timed("ingest"), Lease(ctx.store.folder("leases"), "tracks"):
+    with ctx.timed("ingest"), ctx.store.lease("tracks"):
         entries = _entries(ctx)
         files = ctx.table("files", digest({"stage": "files", "version": VERSION}))
         mended(files, ctx)
         files.create(schemas.FILES)
         seen = _seen(files)
-        stats = {e.uri: audio.look(to_path(e.uri)) for e in entries if e.uri and e.status == Status.OK}
+        stats = _looked_at(entries)
         todo, stale = _to_open(entries, stats, seen)
         files.delete_keys("uri", stale)
         run_job(Job("ingest", ProbeFiles(), [files], key="uri"), todo, ctx)
@@ -68,6 +70,21 @@ def ingest(ctx: Context) -> int:
         ctx.run.done["ingest"] = len(todo) + sum(not entry.uri for entry in entries if told)
         ctx.count("tracks", Counter(row["status"] for row in tracks))
     return len(todo)
+
+
+def _looked_at(entries: list[Entry]) -> dict[str, Sighting | BadAudio]:
+    """Every file by its uri. What a listing of S3 told is not asked again, and what is asked there, many at once."""
+    sound = {entry.uri: entry for entry in entries if entry.uri and entry.status == Status.OK}
+    listed = {uri: _listed(entry.size, entry.mtime_ns) for uri, entry in sound.items() if entry.mtime_ns is not None}
+    there = [uri for uri in sound if uri not in listed and is_s3(uri)]
+    with ThreadPoolExecutor(LOOKS_AT_ONCE) as pool:
+        asked = dict(zip(there, pool.map(audio.look, there), strict=True))
+    here = {uri: audio.look(to_path(uri)) for uri in sound if uri not in listed and uri not in asked}
+    return listed | asked | here
+
+
+def _listed(size: int, mtime_ns: int) -> Sighting | BadAudio:
+    return Sighting(size, mtime_ns) if size else audio.EMPTY
 
 
 def _source(ctx: Context) -> dict[str, Any]:
@@ -107,30 +124,30 @@ def _again(status: str, error: str) -> bool:
 
 
 def _to_open(
-    entries: list[Entry], stats: dict[str, os.stat_result | BadAudio], seen: dict[str, Seen]
+    entries: list[Entry], stats: dict[str, Sighting | BadAudio], seen: dict[str, Seen]
 ) -> tuple[list[Row], list[str]]:
     """Files never opened in their present state, and the uris whose former state is out of date."""
     todo: dict[str, Row] = {}
     stale = []
     for entry in entries:
         found = stats.get(entry.uri)
-        if not isinstance(found, os.stat_result) or entry.uri in todo:
+        if not isinstance(found, Sighting) or entry.uri in todo:
             continue
         before = seen.get(entry.uri)
-        if before and before[:2] == (found.st_size, found.st_mtime_ns) and not _again(*before[2:]):
+        if before and before[:2] == (found.size, found.mtime_ns) and not _again(*before[2:]):
             continue
         if before:
             stale.append(entry.uri)
         todo[entry.uri] = {
             "uri": entry.uri,
-            "size": found.st_size,
-            "mtime_ns": found.st_mtime_ns,
+            "size": found.size,
+            "mtime_ns": found.mtime_ns,
             "read_tags": entry.read_tags,
         }
     return list(todo.values()), stale
 
 
-def _tracks(entries: list[Entry], stats: dict[str, os.stat_result | BadAudio], files: dict[str, Row]) -> list[Row]:
+def _tracks(entries: list[Entry], stats: dict[str, Sighting | BadAudio], files: dict[str, Row]) -> list[Row]:
     rows = [_track(entry, stats.get(entry.uri), files.get(entry.uri)) for entry in entries]
     rows.sort(key=lambda row: row["track_id"])
     first: dict[str, str] = {}
@@ -141,7 +158,7 @@ def _tracks(entries: list[Entry], stats: dict[str, os.stat_result | BadAudio], f
     return rows
 
 
-def _track(entry: Entry, found: os.stat_result | BadAudio | None, seen: Row | None) -> Row:
+def _track(entry: Entry, found: Sighting | BadAudio | None, seen: Row | None) -> Row:
     row: Row = {"track_id": entry.track_id, "uri": entry.uri, "content_hash": "", "duplicate_of": ""}
     if entry.status != Status.OK:
         row |= {"status": str(entry.status), "error": entry.error}

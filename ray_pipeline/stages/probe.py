@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
+from contextlib import ExitStack
+from typing import BinaryIO
 
 from ray_pipeline import audio
 from ray_pipeline.audio import BadAudio, Header
@@ -31,23 +34,29 @@ class ProbeFiles:
 
 
 def _probe(row: Row) -> Row:
-    path = to_path(row["uri"])
     out = _sighting(row)
-    header = audio.probe(path)
-    if isinstance(header, BadAudio) and header.error == NEEDS_FFMPEG:
-        # Left without a hash, so that what it becomes once FFmpeg is there is new to every table.
-        return out | {"status": str(header.status), "error": header.error}
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123 — the path may hold undecodable bytes
+    with ExitStack() as stack:
+        fd = audio.opened(to_path(row["uri"]), stack)
+        if isinstance(fd, BadAudio):
+            return out | _bad(fd)
+        header = audio.header_of(fd)
+        if isinstance(header, BadAudio) and header.error == NEEDS_FFMPEG:
+            # Left without a hash, so that what it becomes once FFmpeg is there is new to every table.
+            return out | _bad(header)
+        file = stack.enter_context(os.fdopen(fd, "rb", closefd=False))
+        try:
+            file.seek(0)
             out["content_hash"] = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    except FileNotFoundError:
-        return out | {"status": str(Status.MISSING), "error": "the file went away while it was looked at"}
-    except OSError as error:
-        return out | {"status": str(Status.UNREADABLE), "error": error.strerror or str(error)}
-    if isinstance(header, BadAudio):
-        return out | {"status": str(header.status), "error": header.error}
-    tags = _tags(path) if row["read_tags"] else {}
+        except OSError as error:
+            return out | {"status": str(Status.UNREADABLE), "error": error.strerror or str(error)}
+        if isinstance(header, BadAudio):
+            return out | _bad(header)
+        tags = _tags(file) if row["read_tags"] else {}
     return out | tags | _described(header) | {"status": str(Status.OK), "error": ""}
+
+
+def _bad(found: BadAudio) -> Row:
+    return {"status": str(found.status), "error": found.error}
 
 
 def _sighting(row: Row) -> Row:
@@ -63,13 +72,13 @@ def _described(header: Header) -> Row:
     }
 
 
-def _tags(path: str) -> Row:
+def _tags(file: BinaryIO) -> Row:
     """Title, artist, album, year and genre as the file's own tags have them; none where they cannot be read."""
     from tinytag import TinyTag
 
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
-            tag = TinyTag.get(file_obj=file)
+        file.seek(0)
+        tag = TinyTag.get(file_obj=file)
     except Exception:  # noqa: BLE001 — the per-track border: damaged tags raise all sorts, and tags are no reason to lose a track
         return {}
     year = str(tag.year or "")[:4]

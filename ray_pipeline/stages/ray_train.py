@@ -14,21 +14,24 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from ray_pipeline import errors, experiment, model_files
 from ray_pipeline.config import Config, check
-from ray_pipeline.errors import RayPipelineError, ResourceError, TrainingError
+from ray_pipeline.errors import RayPipelineError, ResourceError, StoreError, TrainingError
 from ray_pipeline.experiment import Collection
 from ray_pipeline.stages import session
 from ray_pipeline.stages.context import Context
+from ray_pipeline.store import Folder, folder_at
 
 if TYPE_CHECKING:
     from ray_pipeline.training import Epoch
 
 LOG = "train.jsonl"
+RAYS_OWN = "fit"
 CPUS_PER_WORKER = 0.9
 MAX_FAILURES = 2
 # Minutes in which no node has room for the workers: an autoscaler takes its time, and nothing waits for ever.
@@ -37,7 +40,7 @@ MAX_WAITS = 30
 PATIENCE_S = 600
 
 
-def fit_models(ctx: Context, collection: Collection, wanted: dict[int, str], folder: Path) -> None:
+def fit_models(ctx: Context, collection: Collection, wanted: dict[int, str], folder: Folder) -> None:
     """Fit the models `wanted` {seed: id} into `folder`/id; what an earlier call left there is gone on from.
 
     Raises
@@ -56,7 +59,12 @@ def fit_models(ctx: Context, collection: Collection, wanted: dict[int, str], fol
 
 
 def fit_here(
-    collection: Collection, config: Config, wanted: dict[int, str], folder: Path, log: Path, device: str = "cpu"
+    collection: Collection,
+    config: Config,
+    wanted: dict[int, str],
+    folder: Path | Folder,
+    log: Path,
+    device: str = "cpu",
 ) -> list[dict[str, Any]]:
     """Fit `wanted` in this process, one rank of several maybe: how each ended, with the means of its last epoch.
 
@@ -66,19 +74,20 @@ def fit_here(
 
     from ray_pipeline import precision, ranks
 
-    ended = []
+    place, ended = folder_at(folder), []
     for seed, name in wanted.items():
-        if ranks.of_first((folder / name / "card.json").is_file(), device):
+        if ranks.of_first(place.is_file(f"{name}/card.json"), device):
             continue
         # A GPU that is gone when the command is given again leaves a state that a CPU cannot go on from.
-        state = folder / f"{name}-{precision.resolve_precision(config.training.precision, torch.device(device))}"
+        state = place / f"{name}-{precision.resolve_precision(config.training.precision, torch.device(device))}"
         with session.one_thread():
             fitted = experiment.fit(
                 collection, config, seed, device=device, checkpoint=state, on_epoch=_noting(log, seed, name)
             )
         if ranks.rank() == 0:
-            model_files.save(folder / name, fitted.model, fitted.fusion, fitted.card)
-            shutil.rmtree(state, ignore_errors=True)
+            model_files.save(place / name, fitted.model, fitted.fusion, fitted.card)
+            with suppress(StoreError):
+                state.remove()
         ended.append({"seed": seed, "status": fitted.card["status"], **(fitted.card["history"] or [{}])[-1]})
     return ended
 
@@ -91,6 +100,7 @@ def _noting(log: Path, seed: int, name: str) -> Callable[[Epoch], None]:
 
     def note(epoch: Epoch) -> None:
         if ranks.rank() == 0:
+            log.parent.mkdir(parents=True, exist_ok=True)  # on this node, where the store is on S3
             with log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(who | asdict(epoch)) + "\n")
 
@@ -98,7 +108,7 @@ def _noting(log: Path, seed: int, name: str) -> Callable[[Epoch], None]:
 
 
 def _fit_on_ray(
-    ctx: Context, collection: Collection, wanted: dict[int, str], folder: Path, log: Path, use_gpu: bool
+    ctx: Context, collection: Collection, wanted: dict[int, str], folder: Folder, log: Path, use_gpu: bool
 ) -> None:
     ray = session.connect(ctx)
     from ray import train
@@ -106,6 +116,8 @@ def _fit_on_ray(
 
     v2: Any = train  # what it shows to a type checker is its former self
     _check_workers(ctx, use_gpu)
+    # No checkpoint of Ray Train's goes there, so that it need not be seen from every node.
+    scratch = ctx.store.folder("scratch", PurePosixPath(folder.address).name)
     # Through the object store: a config is pickled into every message, arrays are not.
     given = {"collection": [ray.put(collection)], "config": ctx.config.plain()}
     trainer = v2.torch.TorchTrainer(
@@ -118,8 +130,8 @@ def _fit_on_ray(
             resources_per_worker={"CPU": CPUS_PER_WORKER, **({"GPU": 1} if use_gpu else {})},
         ),
         run_config=v2.RunConfig(
-            name="fit",
-            storage_path=str(folder),
+            name=RAYS_OWN,
+            storage_path=str(scratch),
             failure_config=v2.FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=MAX_WAITS),
         ),
     )
@@ -131,6 +143,8 @@ def _fit_on_ray(
             f"training failed: {_why(error)}",
             hint="what was trained so far is kept, and the same command goes on from there",
         ) from error
+    finally:
+        shutil.rmtree(scratch / RAYS_OWN, ignore_errors=True)
     if refusal:
         raise getattr(errors, refusal["raised"])(refusal["error"], hint=refusal["hint"])
 

@@ -21,13 +21,13 @@ MOST_BAD = 200
 EXCERPT = 240  # characters
 
 
-def report(ctx: Context) -> Path:
+def report(ctx: Context) -> str:
     """Write the report of this run."""
     return write_report(ctx.store, ctx.run)
 
 
-def write_report(store: Store, run: Run) -> Path:
-    """Write ``report/index.html`` of `run`.
+def write_report(store: Store, run: Run) -> str:
+    """Write ``report/index.html`` of `run`; its address.
 
     Raises
     ------
@@ -36,7 +36,9 @@ def write_report(store: Store, run: Run) -> Path:
     """
     if not run.experiments:
         raise StoreError("this run clustered nothing", hint="`ray-pipeline run CONFIG` goes all the way")
-    return write(_data(store, run), store.folder("report") / "index.html")
+    write(_data(store, run), store.folder("report") / "index.html")
+    store.keep("report")
+    return store.files.at("report/index.html")
 
 
 def _data(store: Store, run: Run) -> ReportData:
@@ -120,7 +122,7 @@ def _card(store: Store, run: Run) -> dict[str, Any]:
     addresses = run.tables.get("latents", [])
     if not addresses:
         return {}
-    return model_files.read_json(store.root / "models" / Path(addresses[0]).stem / "card.json")
+    return model_files.read_json(store.files / "models" / Path(addresses[0]).stem, "card.json")
 
 
 def _verdicts(scores: list[Row], experiment: str) -> list[Verdict]:

@@ -30,6 +30,7 @@ _QUIET = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 KNOCK_S = 10.0
+AWS_PLACES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION")
 # Words and vectors change in their last bits with the number of BLAS threads: it is pinned in every worker.
 WORKER_ENV = {
     "OMP_NUM_THREADS": "1",
@@ -39,6 +40,11 @@ WORKER_ENV = {
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
 }
+
+
+def aws_env() -> dict[str, str]:
+    """Where S3 is, for workers on other nodes. Not who asks: Ray shows and logs what it hands on, so each node has its role."""
+    return {name: os.environ[name] for name in AWS_PLACES if name in os.environ}
 
 
 def connect(ctx: Context) -> Any:
@@ -84,7 +90,7 @@ def _start(ray: Any, ctx: Context) -> None:
     common = {
         "log_to_driver": ctx.verbose,
         "logging_level": logging.ERROR,
-        "runtime_env": {"env_vars": WORKER_ENV},
+        "runtime_env": {"env_vars": WORKER_ENV | aws_env()},
     }
     if address:
         try:

@@ -20,7 +20,7 @@ from ray_pipeline.stages.plan import mended
 from ray_pipeline.stages.sweep_data import Shared, read_shared
 from ray_pipeline.stages.sweep_log import Listener, Log, Watch
 from ray_pipeline.stages.sweep_tensorboard import Events
-from ray_pipeline.store import Lease, Table, record_run
+from ray_pipeline.store import Table, record_run
 from ray_pipeline.sweep import Sweep, Trial, trials
 from ray_pipeline.sweep.objective import check_objectives, uses_labels
 from ray_pipeline.sweep.proposers import Listed, Optuna, Proposer, n_points
@@ -46,7 +46,7 @@ def sweep(ctx: Context, *, watch: Watch | None = None, retry_failed: bool = Fals
     with ctx.timed("sweep"):
         shared = read_shared(ctx)
         _check_labels(shared)
-        with Lease(ctx.store.folder("leases"), f"{TABLE}-{shared.name}"):
+        with ctx.store.lease(f"{TABLE}-{shared.name}"):
             return _run(ctx, shared, watch, retry_failed)
 
 
@@ -124,6 +124,7 @@ def _run_missing(
     finally:
         log.close()
         shutil.rmtree(folder, ignore_errors=True)
+        ctx.store.keep("tune", shared.name)
     return log.rows
 
 

@@ -22,6 +22,7 @@ from ray_pipeline.models.condition import condition_of
 from ray_pipeline.models.contract import Latents
 from ray_pipeline.needs import fusion_of, views_required
 from ray_pipeline.stages.sweep_data import Shared, collection_of
+from ray_pipeline.store import folder_at
 from ray_pipeline.sweep.objective import WORST, Judged, judge, needs_nulls, needs_stability
 from ray_pipeline.sweep.remembered import Remembered
 from ray_pipeline.sweep.results import DIVERGED, FAILED, GATED, OK
@@ -184,7 +185,7 @@ def _fused(shared: Shared, config: Config) -> tuple[Collection, Remembered]:
 
 def _under_new_settings(path: Path, config: Config, keys: list[str]) -> None:
     """Let the checkpoint whose JSON is at `path` be read by a run with other values of `keys`, which it would refuse."""
-    about, settings = model_files.read_json(path), config.plain()
+    about, settings = model_files.read_json(folder_at(path.parent), path.name), config.plain()
     for key in keys:
         section, *steps, name = key.split(".")
         there, now = about["run"][section], settings[section]

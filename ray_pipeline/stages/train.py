@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from ray_pipeline.stages.collection import read_collection
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.plan import make_plan, mended, prepare
 from ray_pipeline.stages.ray_train import fit_models
-from ray_pipeline.store import Lease, Table, digest
+from ray_pipeline.store import Folder, Table, digest
+
+CARD = "card.json"
 
 
 def seeds(config: Config) -> list[int]:
@@ -37,10 +40,10 @@ def model_ids(ctx: Context, collection: Collection) -> dict[int, str]:
 
 def train(ctx: Context) -> int:
     """Fit what is not fitted yet, and fill `latents`; how many models were fitted."""
-    with ctx.timed("train"), Lease(ctx.store.folder("leases"), "models"):
+    with ctx.timed("train"), ctx.store.lease("models"):
         collection = read_collection(ctx)
         ids = model_ids(ctx, collection)
-        missing = {seed: name for seed, name in ids.items() if not (_folder(ctx, name) / "card.json").is_file()}
+        missing = {seed: name for seed, name in ids.items() if not _folder(ctx, name).is_file(CARD)}
         if missing:
             _fit(ctx, collection, ids, missing)
         for name in ids.values():
@@ -92,28 +95,28 @@ def read_latents(ctx: Context, name: str, collection: Collection) -> Latents:
 
 
 def load_card(ctx: Context, name: str) -> dict[str, Any]:
-    return model_files.read_json(_folder(ctx, name) / "card.json")
+    return model_files.read_json(_folder(ctx, name), CARD)
 
 
-def _folder(ctx: Context, name: str) -> Path:
-    return ctx.store.root / "models" / name
+def _folder(ctx: Context, name: str) -> Folder:
+    return ctx.store.files / "models" / name
 
 
 def _fit(ctx: Context, collection: Collection, ids: dict[int, str], missing: dict[int, str]) -> None:
     """Fit the `missing` of the models `ids` {seed: id}, and put them at their places."""
     ctx.progress("train", 0, len(missing))
     # Named by all models of the config, whichever are there already: a killed run is gone on from at any point.
-    folder = ctx.store.folder("scratch", f"train-{digest({'models': sorted(ids.values())})}")
+    folder = ctx.store.files / "scratch" / f"train-{digest({'models': sorted(ids.values())})}"
     fit_models(ctx, collection, missing, folder)
     for done, name in enumerate(missing.values(), start=1):
-        target = _folder(ctx, name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(target, ignore_errors=True)  # what lies there has no card, so it was not taken for a model
-        (folder / name).rename(target)
+        fitted = folder / name
+        # What lies there has no card, so it was not taken for a model.
+        _folder(ctx, name).write_all({file: fitted.read(file) for file in fitted.names()}, last=CARD)
         ctx.progress("train", done, len(missing))
     epochs = ctx.config.training.epochs * len(missing)
     ctx.say(f"train: {len(missing)} models, {epochs} epochs on {len(collection)} tracks")
-    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(StoreError):
+        folder.remove()
 
 
 def _fill_latents(ctx: Context, collection: Collection, name: str) -> None:
@@ -147,18 +150,18 @@ def _latent_rows(table: Table, tracks: list[Row], name: str, latents: Latents) -
 
 def _to_tensorboard(ctx: Context, name: str) -> None:
     """Loss parts by epoch, and the KL of each latent dimension at the end, under ``tensorboard/<model_id>/``, once."""
-    place = ctx.store.root / "tensorboard" / name
-    if place.is_dir():
+    place = ctx.store.files / "tensorboard" / name
+    if place.names():
         return
     from torch.utils.tensorboard import SummaryWriter
 
     card = load_card(ctx, name)
-    fresh = place.with_name(f".{name}.part")
-    shutil.rmtree(fresh, ignore_errors=True)
-    with SummaryWriter(str(fresh)) as writer:
-        for epoch in card["history"]:
-            for part in ("loss", "reconstruction", "kl"):
-                writer.add_scalar(f"train/{part}", epoch[part], epoch["epoch"])
-        for dimension, kl in enumerate(card["kl_per_dim"]):
-            writer.add_scalar("kl_per_dim", kl, dimension)
-    fresh.rename(place)
+    with tempfile.TemporaryDirectory() as fresh:
+        with SummaryWriter(fresh) as writer:
+            for epoch in card["history"]:
+                for part in ("loss", "reconstruction", "kl"):
+                    writer.add_scalar(f"train/{part}", epoch[part], epoch["epoch"])
+            for dimension, kl in enumerate(card["kl_per_dim"]):
+                writer.add_scalar("kl_per_dim", kl, dimension)
+        (file,) = Path(fresh).iterdir()
+        place.write_all({file.name: file.read_bytes()}, last=file.name)

@@ -12,7 +12,7 @@ from ray_pipeline.stages.featurize import to_decode, upstream_of_lyrics
 from ray_pipeline.stages.hearing import DecodeWindows, HearLyrics
 from ray_pipeline.stages.ingest import read_tracks
 from ray_pipeline.stages.plan import copy_rows, count_statuses, make_plan, mended, prepare, rows_of
-from ray_pipeline.store import Lease, Table, digest
+from ray_pipeline.store import Table, digest
 
 VERSION = 3
 # Tracks. Where Whisper runs on a CPU each takes seconds, and a crash or a Ctrl-C is to cost little; a GPU wants full batches.
@@ -43,7 +43,7 @@ def lyrics_table(ctx: Context) -> Table:
 
 def transcribe(ctx: Context) -> int:
     """Fill `lyrics`; how many tracks were listened to."""
-    with ctx.timed("transcribe"), Lease(ctx.store.folder("leases"), "lyrics"):
+    with ctx.timed("transcribe"), ctx.store.lease("lyrics"):
         if not has_lyrics(ctx):
             ctx.run.note("no lyrics: lyrics.backend is none, so this is audio only")
             return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections import Counter
@@ -16,6 +17,8 @@ from ray_pipeline.store import write_fragment
 
 AT = "_at"
 """The column that says which rows of the job a block holds."""
+REFUSED = "_refused"
+"""The column in which the first of two pools tells the second what it raised, as JSON."""
 
 
 class Preparer:
@@ -28,8 +31,13 @@ class Preparer:
         self.guard = Guard(notes_folder(notes), timeout_s, memory_mb)
 
     def __call__(self, block: pa.Table) -> pa.Table:
-        with self.guard:
-            prepared = self.prepare.process(block.drop_columns([AT]).to_pylist(), self.guard.begin)
+        rows, refused = block.drop_columns([AT]).to_pylist(), None
+        try:
+            with self.guard:
+                prepared = self.prepare.process(rows, self.guard.begin)
+        except RayPipelineError as error:
+            prepared, refused = [{} for _ in rows], json.dumps(_told(error))
+        block = block.append_column(REFUSED, pa.array([refused] * len(rows), pa.string()))
         for name, column in zip(self.prepare.schema.names, as_arrow(prepared, self.prepare.schema), strict=True):
             block = block.append_column(self.prepare.schema.field(name), column)
         return block
@@ -55,10 +63,11 @@ class Worker:
 
     def __call__(self, block: pa.Table) -> pa.Table:
         self.since = self.since or time.monotonic()
+        refused = block[REFUSED].drop_null().to_pylist() if REFUSED in block.schema.names else []
         try:
-            result = self._work(block.drop_columns([AT]).to_pylist())
+            result = json.loads(refused[0]) if refused else self._work(block.drop_columns([AT]).to_pylist())
         except RayPipelineError as error:
-            result = {"raised": type(error).__name__, "error": str(error), "hint": error.hint}
+            result = _told(error)
         result |= {"at": block[AT].to_pylist(), **self._time_on_gpu()}
         return pa.Table.from_pylist([result], schema=RESULT)
 
@@ -92,6 +101,11 @@ class Worker:
         if not self.job.num_gpus or not isinstance(busy, Stopwatch) or self.since is None:
             return {}
         return {"worker": self.name, "busy_s": busy.seconds, "wall_s": time.monotonic() - self.since}
+
+
+def _told(error: RayPipelineError) -> Row:
+    """What is raised in a worker, as a result: raised from there it would be a block that failed, and say nothing."""
+    return {"raised": type(error).__name__, "error": str(error), "hint": error.hint}
 
 
 def as_arrow(rows: list[Row], schema: pa.Schema) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Where tables lie and how they are read, written and guarded; thin over Lance.
+"""Where tables lie and how they are read, written and guarded, in a folder or on S3; thin over Lance.
 
 <store>/<table>/<recipe>.lance    one dataset a table and recipe; other settings never overwrite
 <store>/models/<model_id>/        weights (safetensors) and card.json
@@ -6,19 +6,23 @@
 <store>/leases/ logs/ report/ …   who writes now; full logs; what people look at
 """
 
+from ray_pipeline.store.files import Folder, folder_at
+from ray_pipeline.store.fragments import Written, write_fragment
 from ray_pipeline.store.lease import Lease
 from ray_pipeline.store.place import Store, open_store
 from ray_pipeline.store.recipe import digest
 from ray_pipeline.store.runs import Run, latest_run, record_run
-from ray_pipeline.store.table import Table, Written, write_fragment
+from ray_pipeline.store.table import Table
 
 __all__ = [
+    "Folder",
     "Lease",
     "Run",
     "Store",
     "Table",
     "Written",
     "digest",
+    "folder_at",
     "latest_run",
     "open_store",
     "record_run",

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 from ray_pipeline.errors import LeaseHeld, StoreError
+from ray_pipeline.store.files import Folder, folder_at
 
 HEARTBEAT_S = 15.0
 STALE_S = 60.0
@@ -25,25 +24,19 @@ class Lease:
     """Held while a ``with`` block runs; another writer of the same table gets `LeaseHeld`.
 
     A lease whose heartbeat is older than 60 s, or whose process on this host is gone, is taken over. Who looks at the file
-    or writes it locks it for that moment, so that of two that would take it over one finds the other's name in it.
+    changes it in the same step, under a lock or by a conditional put, so that of two that would take it over one finds the
+    other's name in it.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self.path = folder / (name.replace("/", "-") + ".json")
+    def __init__(self, folder: Path | Folder, name: str) -> None:
+        self._folder = folder_at(folder)
+        self._file = name.replace("/", "-") + ".json"
         self._name = name
         self._stop = threading.Event()
         self._token = uuid.uuid4().hex
 
     def __enter__(self) -> Lease:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._locked() as file:
-            held = _read(file)
-            if held and not _stale(held):
-                raise LeaseHeld(
-                    f"{self._name}: being written by process {held.get('pid')} on {held.get('host')}",
-                    hint="wait for that job; if its machine is gone, the lease ends by itself after a minute",
-                )
-            _write(file, self._mine())
+        self._folder.update(self._file, self._take)
         self._thread = threading.Thread(target=self._beat, daemon=True)
         self._thread.start()
         return self
@@ -53,56 +46,60 @@ class Lease:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        with suppress(StoreError), self._locked() as file:
-            if _read(file).get("token") == self._token:
-                _write(file, {})
+        with suppress(StoreError):
+            self._folder.update(self._file, lambda held: b"{}" if self._is_mine(held) else None)
 
-    def _mine(self) -> dict[str, Any]:
-        return {"host": socket.gethostname(), "pid": os.getpid(), "token": self._token, "time": time.time()}
+    def _take(self, data: bytes) -> bytes:
+        held = _read(data)
+        # It may be ours already: a put that was tried again had been done.
+        if held and not self._is_mine(data) and not _stale(held):
+            raise LeaseHeld(
+                f"{self._name}: being written by process {held.get('pid')} on {held.get('host')}",
+                hint="wait for that job; if its machine is gone, the lease ends by itself after a minute",
+            )
+        return self._mine()
+
+    def _mine(self) -> bytes:
+        who = _here() | {"pid": os.getpid(), "token": self._token, "time": time.time()}
+        return json.dumps(who).encode()
+
+    def _is_mine(self, data: bytes) -> bool:
+        return _read(data).get("token") == self._token
 
     def _beat(self) -> None:
-        while not self._stop.wait(HEARTBEAT_S):
-            with suppress(StoreError), self._locked() as file:
-                if _read(file).get("token") != self._token:
-                    return
-                _write(file, self._mine())
+        lost = threading.Event()
 
-    @contextmanager
-    def _locked(self) -> Iterator[IO[str]]:
-        """The lease's file, which stays when nobody holds the lease: were it removed, two could lock two files."""
-        try:
-            with os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                yield file
-        except OSError as error:
-            raise StoreError(
-                f"{self.path}: {error.strerror}", hint="is the disk full, or the store read-only?"
-            ) from None
+        def keep(data: bytes) -> bytes | None:
+            if self._is_mine(data):
+                return self._mine()
+            lost.set()
+            return None
+
+        while not (self._stop.wait(HEARTBEAT_S) or lost.is_set()):
+            with suppress(StoreError):
+                self._folder.update(self._file, keep)
 
 
-def _read(file: IO[str]) -> dict[str, Any]:
-    """Who holds the lease; nobody, if the file is empty or its writer died over it."""
-    file.seek(0)
+def _read(data: bytes) -> dict[str, Any]:
+    """Who holds the lease; nobody, if there is nothing or its writer died over it."""
     try:
-        found = json.load(file)
+        found = json.loads(data)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def _write(file: IO[str], held: dict[str, Any]) -> None:
-    # Written over, and cut afterwards: on a full disk the old text stands.
-    file.seek(0)
-    file.write(json.dumps(held))
-    file.truncate()
+def _here() -> dict[str, str]:
+    """This machine: many a host name is given twice, a boot's id is not."""
+    try:
+        return {"host": socket.gethostname(), "boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip()}
+    except OSError:
+        return {"host": socket.gethostname()}
 
 
 def _stale(held: dict[str, Any]) -> bool:
-    if (
-        held.get("host") == socket.gethostname()
-        and not Path(f"/proc/{held.get('pid')}").exists()
-        and Path("/proc").exists()
-    ):
+    here = all(held.get(key, value) == value for key, value in _here().items())
+    if here and not Path(f"/proc/{held.get('pid')}").exists() and Path("/proc").exists():
         return True
     written = held.get("time")
     return not isinstance(written, int | float) or time.time() - written > STALE_S

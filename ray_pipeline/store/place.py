@@ -1,47 +1,57 @@
-"""A store: one folder, and the names of everything in it."""
+"""A store: one folder, here or on S3, and the names of everything in it."""
 
 from __future__ import annotations
 
+import hashlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from ray_pipeline.errors import StoreError
+from ray_pipeline.errors import ConfigError, StoreError
+from ray_pipeline.s3_address import S3, check_store, is_s3
+from ray_pipeline.store.files import Folder, folder_at
+from ray_pipeline.store.lease import Lease
 from ray_pipeline.store.table import Table
 
 
-@dataclass(frozen=True)
 class Store:
-    """The folder `root`; nothing is made before something is written."""
+    """What lies at `root`, a folder or ``s3://bucket/prefix``; nothing is made before something is written.
 
-    root: Path
+    Tables are read and written by Lance, all else through `files`.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = str(root) if is_s3(str(root)) else Path(root)
+        self.files: Folder = folder_at(self.root)
 
     def table(self, name: str, recipe: str) -> Table:
         """The dataset ``<name>/<recipe>.lance``, whether it is there already or not."""
-        return Table(str(self.root / name / f"{recipe}.lance"))
+        return Table(self.files.at(f"{name}/{recipe}.lance"))
 
     def at(self, address: str) -> Table:
-        """The dataset at an address that `Table.address` gave."""
-        path = (self.root / address).resolve()
-        if not path.is_relative_to(self.root.resolve()):
-            raise StoreError(f"{address}: lies outside the store {self.root}")
-        return Table(str(self.root / address))
+        """The dataset at an address that `Store.address` gave."""
+        return Table(self.files.at(address))
 
     def address(self, table: Table) -> str:
         """Where `table` lies, relative to the store."""
-        return Path(table.uri).relative_to(self.root).as_posix()
+        return table.uri.removeprefix(f"{self.files.address}/")
+
+    def lease(self, name: str) -> Lease:
+        """The right to write table `name`, for a ``with`` block."""
+        return Lease(self.files / "leases", name)
 
     def folder(self, *names: str) -> Path:
-        """The folder ``<root>/<names…>``, made if need be.
+        """The folder ``<root>/<names…>`` for what can only be written to a file system, made if need be.
+
+        For a store on S3 it is one on this machine that stands for it; `keep` puts its files into the store.
 
         Raises
         ------
         StoreError
             It cannot be made.
         """
-        path = self.root.joinpath(*names)
+        path = self._here().joinpath(*names)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -65,9 +75,32 @@ class Store:
             raise StoreError(f"{self.root}: no run made a table '{name}'")
         return rows
 
-    def datasets(self) -> list[Table]:
-        """Every dataset that lies in the store, by name."""
-        return [Table(str(path)) for path in sorted(self.root.glob("*/*.lance"))]
+    def keep(self, *names: str) -> None:
+        """Put the files of `folder` into a store on S3, those that grew or are new; any other store has them already."""
+        if isinstance(self.root, Path):
+            return
+        from ray_pipeline.store import objects
+
+        here, there = self._here().joinpath(*names), self.files / "/".join(names)
+        known = {rest: seen.size for rest, seen in objects.below(f"{there.address}/")}
+        for path in sorted(here.rglob("*")):
+            name = path.relative_to(here).as_posix()
+            if path.is_file() and known.get(name) != path.stat().st_size:
+                there.write(name, path.read_bytes())
+
+    def datasets(self, table: str = "") -> list[Table]:
+        """Every dataset that lies in the store, or those of one table, by name."""
+        tables = [table] if table else self.files.names()
+        return [
+            self.at(f"{name}/{one}") for name in tables for one in (self.files / name).names() if one.endswith(".lance")
+        ]
+
+    def _here(self) -> Path:
+        if isinstance(self.root, Path):
+            return self.root
+        state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
+        name = self.root.removeprefix(S3).replace("/", "_")[-60:]
+        return state / "ray_pipeline" / f"{name}-{hashlib.blake2b(self.root.encode(), digest_size=4).hexdigest()}"
 
 
 def open_store(root: str | os.PathLike[str]) -> Store:
@@ -77,10 +110,23 @@ def open_store(root: str | os.PathLike[str]) -> Store:
     ------
     StoreError
         No such folder, or one that holds no store.
+    ConfigError
+        An address that can be none.
     """
-    path = Path(root).expanduser().absolute()
-    if not path.is_dir():
-        raise StoreError(f"{path}: there is no such store", hint="`ray-pipeline run CONFIG` makes one")
-    if not (path / "runs").is_dir():
-        raise StoreError(f"{path}: holds no store (no runs/ in it)", hint="`ray-pipeline run CONFIG` makes one")
-    return Store(path)
+    store = Store(_address(root))
+    if not store.files.names():
+        there = isinstance(store.root, Path) and store.root.is_dir()
+        if not there:
+            raise StoreError(f"{store.root}: there is no such store", hint="`ray-pipeline run CONFIG` makes one")
+    if not store.files.names("runs"):
+        raise StoreError(f"{store.root}: holds no store (no runs/ in it)", hint="`ray-pipeline run CONFIG` makes one")
+    return store
+
+
+def _address(root: str | os.PathLike[str]) -> str | Path:
+    if not is_s3(str(root)):
+        return Path(root).expanduser().absolute()
+    try:
+        return check_store(str(root))
+    except ValueError as error:
+        raise ConfigError(f"store: {error}") from None

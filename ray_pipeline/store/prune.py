@@ -7,30 +7,24 @@ rubbish. To let go of a run, remove its file in ``runs/`` first.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
-from pathlib import Path
-
-import lance
+from pathlib import PurePosixPath
 
 from ray_pipeline.errors import Damaged
-from ray_pipeline.store.lease import Lease
+from ray_pipeline.store.fragments import ENDING, SUMS
 from ray_pipeline.store.place import Store
 from ray_pipeline.store.runs import Run, all_runs
-from ray_pipeline.store.table import SUMS, Table
 
-MANY_FRAGMENTS = 16
 WRITERS = ("tracks", "features", "lyrics", "text_vectors", "models", "scores", "audit")
 
 
 @dataclass(frozen=True)
 class Rubbish:
-    """`path`, a file or a folder of `size` bytes, and why nothing needs it."""
+    """What lies in the store at `name`, a file or a folder of `size` bytes, and why nothing needs it."""
 
-    path: Path
+    name: str
     size: int
     why: str
 
@@ -45,7 +39,7 @@ def rubbish(store: Store) -> list[Rubbish]:
     """
     runs = list(all_runs(store))
     found = [*_datasets(store, runs), *_folders(store, runs), *_scratch(store), *_files(store, runs)]
-    return sorted(found, key=lambda one: (-one.size, str(one.path)))
+    return sorted(found, key=lambda one: (-one.size, one.name))
 
 
 def prune(store: Store) -> int:
@@ -59,7 +53,7 @@ def prune(store: Store) -> int:
         A dataset's files are not what was written: to be mended first.
     """
     with _alone(store):
-        before = _size(store.root)
+        before = store.files.size("")
         kept = [
             store.at(address) for address in sorted(_addresses(list(all_runs(store)))) if store.at(address).exists()
         ]
@@ -67,19 +61,19 @@ def prune(store: Store) -> int:
             if problems := table.damage():
                 raise Damaged(problems[0], hint="`ray-pipeline run CONFIG` makes it again; prune afterwards")
         for one in rubbish(store):
-            _remove(one.path)
+            store.files.remove(one.name)
         for table in kept:
-            _compact(table)
-        return before - _size(store.root)
+            table.compact()
+        return before - store.files.size("")
 
 
 @contextmanager
 def _alone(store: Store) -> Iterator[None]:
     """Every writer's lease, so that nothing is taken from under a run."""
-    names = {*WRITERS, *(path.stem for path in (store.root / "leases").glob("*.json"))}
+    names = {*WRITERS, *(name.removesuffix(".json") for name in store.files.names("leases"))}
     with ExitStack() as held:
         for name in sorted(names):
-            held.enter_context(Lease(store.folder("leases"), name))
+            held.enter_context(store.lease(name))
         yield
 
 
@@ -91,22 +85,22 @@ def _datasets(store: Store, runs: list[Run]) -> Iterator[Rubbish]:
     known = _addresses(runs)
     for table in store.datasets():
         if store.address(table) not in known:
-            yield _of(Path(table.uri), "no run refers to it")
+            yield _of(store, store.address(table), "no run refers to it")
 
 
 def _folders(store: Store, runs: list[Run]) -> Iterator[Rubbish]:
     """Models, their loss curves and experiments."""
-    models = {Path(address).stem for run in runs for address in run.tables.get("latents", [])}
+    models = {PurePosixPath(address).stem for run in runs for address in run.tables.get("latents", [])}
     experiments = {name for run in runs for name in run.experiments}
     for folder, known in (("models", models), ("tensorboard", models), ("experiments", experiments)):
-        for path in sorted((store.root / folder).glob("*")):
-            if path.name not in known:
-                yield _of(path, "no run refers to it")
+        for name in store.files.names(folder):
+            if name not in known:
+                yield _of(store, f"{folder}/{name}", "no run refers to it")
 
 
 def _scratch(store: Store) -> Iterator[Rubbish]:
-    for path in sorted((store.root / "scratch").glob("*")):
-        yield _of(path, "left by a run that was killed")
+    for name in store.files.names("scratch"):
+        yield _of(store, f"scratch/{name}", "left by a run that was killed")
 
 
 def _files(store: Store, runs: list[Run]) -> Iterator[Rubbish]:
@@ -115,42 +109,17 @@ def _files(store: Store, runs: list[Run]) -> Iterator[Rubbish]:
         table = store.at(address)
         if not table.exists():
             continue
-        root, names = Path(table.uri), table.files()
-        for path in sorted((root / "data").glob("*")):
-            if path.name not in names:
-                yield _of(path, "in no version that a run sees")
-        for path in sorted((root / SUMS).glob("*.blake2b")):
-            if path.name.removesuffix(".blake2b") not in names:
-                yield _of(path, "the checksum of no file")
-        for path in sorted((root / "_versions").glob("*.damaged")):
-            yield _of(path, "a version that could not be read")
+        names, folder = table.files(), store.files / address
+        for name in folder.names("data"):
+            if name not in names:
+                yield _of(store, f"{address}/data/{name}", "in no version that a run sees")
+        for name in folder.names(SUMS):
+            if name.removesuffix(ENDING) not in names:
+                yield _of(store, f"{address}/{SUMS}/{name}", "the checksum of no file")
+        for name in folder.names("_versions"):
+            if name.endswith(".damaged"):
+                yield _of(store, f"{address}/_versions/{name}", "a version that could not be read")
 
 
-def _remove(path: Path) -> None:
-    """A link goes, what it leads to stays."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _compact(table: Table) -> None:
-    """Small fragments become one; former versions go."""
-    dataset = lance.dataset(table.uri)
-    if len(dataset.get_fragments()) > MANY_FRAGMENTS:
-        dataset.optimize.compact_files()
-        table.note_checksums()
-    lance.dataset(table.uri).cleanup_old_versions(timedelta(0), delete_unverified=True)
-    for path in (Path(table.uri) / SUMS).glob("*.blake2b"):
-        if path.name.removesuffix(".blake2b") not in table.files():
-            path.unlink()
-
-
-def _of(path: Path, why: str) -> Rubbish:
-    return Rubbish(path, _size(path), why)
-
-
-def _size(path: Path) -> int:
-    if path.is_dir() and not path.is_symlink():
-        return sum(one.stat().st_size for one in path.rglob("*") if one.is_file() and not one.is_symlink())
-    return path.lstat().st_size
+def _of(store: Store, name: str, why: str) -> Rubbish:
+    return Rubbish(name, store.files.size(name), why)

@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from ray_pipeline.errors import StoreError
+from ray_pipeline.store.files import Folder
 from ray_pipeline.store.place import Store
+
+FOLDER = "runs"
 
 
 @dataclass
@@ -45,14 +47,9 @@ class Run:
 
 
 def record_run(store: Store, run: Run) -> None:
-    """Write `run` down, atomically; called again, it replaces what it wrote."""
-    path = store.folder("runs") / f"{run.time}-{run.command}.json"
-    part = path.with_suffix(".part")
-    try:
-        part.write_text(json.dumps(asdict(run), indent=1, ensure_ascii=True), encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise StoreError(f"{path}: {error.strerror}", hint="is the disk full, or the store read-only?") from None
+    """Write `run` down, whole or not at all; called again, it replaces what it wrote."""
+    text = json.dumps(asdict(run), indent=1, ensure_ascii=True)
+    (store.files / FOLDER).write(f"{run.time}-{run.command}.json", text.encode("ascii"))
 
 
 def latest_run(
@@ -79,14 +76,19 @@ def all_runs(store: Store) -> Iterator[Run]:
     StoreError
         One cannot be read.
     """
-    yield from (_read(path) for path in sorted((store.root / "runs").glob("*.json"), reverse=True))
+    folder = store.files / FOLDER
+    for name in sorted(folder.names(), reverse=True):
+        if name.endswith(".json") and not name.startswith("."):
+            yield _read(folder, name)
 
 
-def _read(path: Path) -> Run:
+def _read(folder: Folder, name: str) -> Run:
     """A run's record; what another version of this package wrote into it beside ours is left out."""
     known = {one.name for one in fields(Run)}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(folder.read(name))
         return Run(**{name: value for name, value in found.items() if name in known})
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise StoreError(f"{path}: not a run's record that can be read: {error}", hint="remove the file") from None
+        raise StoreError(
+            f"{folder.at(name)}: not a run's record that can be read: {error}", hint="remove the file"
+        ) from None

@@ -1,34 +1,36 @@
-"""One table as a Lance dataset: appended fragment by fragment, each with the checksum of its file.
-
-Workers write fragments, which nobody sees; the driver commits them. Lance reads a flipped byte without an error, so the
-checksum of each data file is written beside it, and `damage` compares. See `docs/decisions.md`.
-"""
+"""One table as a Lance dataset: workers write fragments, which nobody sees; the driver commits them."""
 
 from __future__ import annotations
 
-import hashlib
 import json
+import tempfile
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import lance
 import pyarrow as pa
-from lance.fragment import FragmentMetadata, write_fragments
+from lance.fragment import FragmentMetadata
 
-from ray_pipeline.errors import Damaged, StoreError
+from ray_pipeline.errors import StoreError
+from ray_pipeline.store.files import Folder, folder_at
+from ray_pipeline.store.fragments import (
+    ENDING,
+    SUMS,
+    Written,
+    damage_of,
+    note_checksum,
+    options,
+    sum_name,
+    told,
+    write_fragment,
+)
 
-SUMS = "_checksums"
-
-
-@dataclass(frozen=True)
-class Written:
-    """A fragment that lies on disk and is not committed yet; plain text, so that it travels from worker to driver."""
-
-    uri: str
-    fragment: str
-    rows: int
+MANY_FRAGMENTS = 16
+READERS = 8  # files whose checksums are taken at once
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,12 @@ class Table:
     @property
     def name(self) -> str:
         """``features/mfcc-0123…``, as people see it."""
-        path = Path(self.uri)
+        path = PurePosixPath(self.uri)
         return f"{path.parent.name}/{path.stem}"
+
+    @property
+    def folder(self) -> Folder:
+        return folder_at(self.uri)
 
     def exists(self) -> bool:
         return bool(self._manifests())
@@ -55,8 +61,8 @@ class Table:
         if self.exists():
             return
         schema = schema.with_metadata({"recipe": json.dumps(recipe or {}, sort_keys=True, ensure_ascii=False)})
-        with _told(self.uri):
-            lance.write_dataset(schema.empty_table(), self.uri, mode="create")
+        with told(self.uri):
+            lance.write_dataset(schema.empty_table(), self.uri, mode="create", storage_options=options(self.uri))
 
     def recipe(self) -> dict[str, Any]:
         """What the dataset was made with."""
@@ -77,7 +83,7 @@ class Table:
         Damaged
             Its files cannot be read.
         """
-        with _told(self.uri):
+        with told(self.uri):
             return self._open().to_table(columns=list(columns) if columns is not None else None)
 
     def count(self) -> int:
@@ -106,7 +112,7 @@ class Table:
 
     def delete(self, where: str) -> None:
         """Delete the rows that the SQL predicate `where` names."""
-        with _told(self.uri):
+        with told(self.uri):
             self._open().delete(where)
 
     def delete_keys(self, key: str, values: Sequence[str]) -> None:
@@ -123,35 +129,40 @@ class Table:
         Damaged
             Not even the list of files can be read.
         """
-        return [problem for fragment in self._fragments() for problem in self._damage_of(fragment)]
+        return [problem for _, problems in self._damaged() for problem in problems]
 
     def files(self) -> set[str]:
         """Names of the data files of the last version."""
-        return {Path(file.path).name for fragment in self._fragments() for file in fragment.metadata.files}
+        return {PurePosixPath(file.path).name for fragment in self._fragments() for file in fragment.metadata.files}
 
-    def note_checksums(self) -> None:
-        """Write down the checksum of every data file that has none, as after putting fragments together."""
-        for name in self.files():
-            if not _sum_path(self.uri, name).is_file():
-                _note_checksum(self.uri, name)
+    def compact(self) -> None:
+        """Put small fragments together, and let go of former versions and the checksums of their files."""
+        if len(self._fragments()) > MANY_FRAGMENTS:
+            with told(self.uri):
+                self._open().optimize.compact_files()
+            for name in self.files():
+                if not self.folder.is_file(sum_name(name)):
+                    note_checksum(self.uri, name)
+        with told(self.uri):
+            self._open().cleanup_old_versions(timedelta(0), delete_unverified=True)
+        for name in set(self.folder.names(SUMS)) - {f"{name}{ENDING}" for name in self.files()}:
+            self.folder.remove(f"{SUMS}/{name}")
 
     def step_back(self) -> int:
         """Set aside the latest versions that cannot be read, until one can; how many that were."""
         aside = 0
         for manifest in self._manifests():
-            try:
-                lance.dataset(self.uri)
+            if self._is_version(manifest):
                 break
-            except (OSError, RuntimeError, ValueError):
-                manifest.replace(manifest.with_suffix(".damaged"))
-                aside += 1
+            self.folder.move(manifest, str(PurePosixPath(manifest).with_suffix(".damaged")))
+            aside += 1
         return aside
 
     def mend(self) -> int:
         """Drop the fragments whose files are damaged, so that their rows are to do again; how many rows that were."""
         if not self.exists():
             return 0
-        bad = [fragment for fragment in self._fragments() if self._damage_of(fragment)]
+        bad = [fragment for fragment, problems in self._damaged() if problems]
         if bad:
             ids = [int(fragment.fragment_id) for fragment in bad]
             self._commit(
@@ -159,83 +170,44 @@ class Table:
             )
         return sum(int(fragment.metadata.physical_rows or 0) for fragment in bad)
 
-    def _manifests(self) -> list[Path]:
+    def _manifests(self) -> list[str]:
         """One file a version, the latest first: Lance counts down in their names."""
-        return sorted((Path(self.uri) / "_versions").glob("*.manifest"))
+        return [f"_versions/{name}" for name in self.folder.names("_versions") if name.endswith(".manifest")]
+
+    def _is_version(self, manifest: str) -> bool:
+        """Whether Lance can read a version; looked at in a copy, so that a store out of reach is not taken for damage."""
+        with tempfile.TemporaryDirectory() as place:
+            copy = Path(place, manifest)
+            copy.parent.mkdir()
+            copy.write_bytes(self.folder.read(manifest))
+            try:
+                lance.dataset(place)
+            except (OSError, RuntimeError, ValueError):
+                return False
+        return True
 
     def _fragments(self) -> list[Any]:
-        with _told(self.uri):
+        with told(self.uri):
             return list(self._open().get_fragments())
 
+    def _damaged(self) -> list[tuple[Any, list[str]]]:
+        """Every fragment, with what is wrong with its files."""
+        fragments = self._fragments()
+        with ThreadPoolExecutor(READERS) as pool:
+            return list(zip(fragments, pool.map(self._damage_of, fragments), strict=True))
+
     def _damage_of(self, fragment: Any) -> list[str]:
-        problems = []
-        for file in fragment.metadata.files:
-            path = Path(self.uri) / "data" / file.path
-            noted = _sum_path(self.uri, file.path)
-            if not path.is_file():
-                problems.append(f"{self.name}: {path}: the file is gone")
-            elif not noted.is_file():
-                problems.append(f"{self.name}: {path}: its checksum {noted} is gone")
-            elif _checksum(path) != noted.read_text(encoding="ascii").strip():
-                problems.append(f"{self.name}: {path}: the bytes are not those that were written")
-        return problems
+        problems = (damage_of(self.uri, file.path) for file in fragment.metadata.files)
+        return [f"{self.name}: {problem}" for problem in problems if problem]
 
     def _open(self) -> lance.LanceDataset:
         if not self.exists():
             raise StoreError(f"{self.name}: there is no such table in this store", hint="run the stage that makes it")
-        with _told(self.uri):
-            return lance.dataset(self.uri)
+        with told(self.uri):
+            return lance.dataset(self.uri, storage_options=options(self.uri))
 
     def _commit(self, operation: Any) -> None:
-        with _told(self.uri):
-            lance.LanceDataset.commit(self.uri, operation, read_version=self._open().version)
-
-
-def write_fragment(rows: pa.Table, uri: str) -> Written:
-    """Write `rows` as one fragment of the dataset at `uri`, with its checksum, uncommitted."""
-    with _told(uri):
-        fragments = write_fragments(rows, uri, schema=rows.schema, max_rows_per_file=max(rows.num_rows, 1))
-    (fragment,) = fragments
-    for file in fragment.files:
-        _note_checksum(uri, file.path)
-    return Written(uri, json.dumps(fragment.to_json()), rows.num_rows)
-
-
-def _note_checksum(uri: str, file: str) -> None:
-    target = _sum_path(uri, file)
-    try:
-        target.parent.mkdir(exist_ok=True)
-        target.write_text(_checksum(Path(uri) / "data" / file), encoding="ascii")
-    except OSError as error:
-        raise StoreError(f"{target}: {error.strerror}", hint="is the disk full, or the store read-only?") from None
-
-
-def _sum_path(uri: str, file: str) -> Path:
-    return Path(uri) / SUMS / f"{Path(file).name}.blake2b"
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-
-
-class _told:
-    """Turns Lance's and the system's errors into ours, with the dataset's place in them."""
-
-    def __init__(self, uri: str) -> None:
-        self.uri = uri
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, OSError | RuntimeError | ValueError | pa.ArrowException):
-            if "KeyboardInterrupt" in str(error):  # it struck below Lance, which reads our rows by a callback
-                raise KeyboardInterrupt from error
-            text = str(error).splitlines()[0][:300]
-            if isinstance(error, OSError) and error.errno is not None:
-                raise StoreError(f"{self.uri}: {text}", hint="is the disk full, or the store read-only?") from error
-            raise Damaged(
-                f"{self.uri}: cannot be read or written: {text}",
-                hint="`ray-pipeline verify STORE` names what is damaged; the next `ray-pipeline run CONFIG` makes it again",
-            ) from error
+        with told(self.uri):
+            lance.LanceDataset.commit(
+                self.uri, operation, read_version=self._open().version, storage_options=options(self.uri)
+            )

@@ -59,9 +59,13 @@ def read_sweep(store: Store, name: str | None = None) -> Sweep:
     """
     table = store.at(f"{TABLE}/{name}.lance" if name else _last(store).tables[TABLE][-1])
     if not table.exists():
-        there = sorted(path.stem for path in (store.root / TABLE).glob("*.lance"))
+        there = names_of_sweeps(store)
         raise StoreError(f"{store.root}: no sweep '{name}'; there are: {', '.join(there) or 'none'}")
     return Sweep(table.name.partition("/")[2], table.recipe(), read_rows(table))
+
+
+def names_of_sweeps(store: Store) -> list[str]:
+    return [table.name.partition("/")[2] for table in store.datasets(TABLE)]
 
 
 def read_rows(table: Table) -> list[Row]:
@@ -83,7 +87,7 @@ def find_trial(store: Store, name: str) -> tuple[Sweep, Row]:
     StoreError
         There is none, or there are several.
     """
-    sweeps = [read_sweep(store, path.stem) for path in sorted((store.root / TABLE).glob("*.lance"))]
+    sweeps = [read_sweep(store, one) for one in names_of_sweeps(store)]
     found = [(sweep, row) for sweep in sweeps for row in sweep.rows if name and row["trial_id"].startswith(name)]
     if len({row["trial_id"] for _, row in found}) > 1:
         raise StoreError(f"{store.root}: several trials begin with '{name}'", hint="write more of the id")

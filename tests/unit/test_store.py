@@ -17,7 +17,7 @@ from lance.fragment import write_fragments
 from ray_pipeline.errors import Damaged, StoreError
 from ray_pipeline.store import Run, Store, Table, digest, write_fragment
 from ray_pipeline.store.export import export
-from ray_pipeline.store.table import _told
+from ray_pipeline.store.fragments import told
 from ray_pipeline.store.verify import verify
 
 SCHEMA = pa.schema(
@@ -109,7 +109,7 @@ def test_ctrl_c_below_lance_stays_ctrl_c(table: Table) -> None:
         yield from rows("x").to_batches()
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), _told(table.uri):
+    with pytest.raises(KeyboardInterrupt), told(table.uri):
         write_fragments(pa.RecordBatchReader.from_batches(SCHEMA, batches()), table.uri)
 
 
@@ -256,7 +256,7 @@ def test_export_has_fixed_size_vectors_and_no_metadata_of_ours(store: Store, tab
     assert written.num_rows == 6
 
 
-def test_export_to_a_file_is_told(store: Store, table: Table, tmp_path: Path) -> None:
+def test_export_to_a_file_istold(store: Store, table: Table, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="File exists") as told:
         _exported(store, {"tracks": [table]}, tmp_path / "file")
