@@ -22,7 +22,7 @@ from ray_pipeline.stages.plan import make_plan, mended, prepare
 from ray_pipeline.stages.train import load_fitted, model_ids, read_latents
 from ray_pipeline.store import Lease, Store, Table, digest
 
-VERSION = 2
+VERSION = 3
 
 
 def evaluate(ctx: Context) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ray_pipeline import shelf
 from ray_pipeline.config import LABEL, Scoring
 from ray_pipeline.errors import ConfigError
+from ray_pipeline.metrics.latent import most_error
 from ray_pipeline.metrics.score import Score, shelf_name
 from ray_pipeline.space import Gates
 
@@ -152,7 +153,7 @@ def _gated(scores: Sequence[Score], labels: NDArray[np.int32], gates: Gates) -> 
     """The first gate that is not passed."""
     by_name = {score.metric: score.value for score in scores}
     error, yardstick = by_name.get("reconstruction", math.nan), by_name.get("reconstruction_pca2", math.nan)
-    if gates.reconstruction and not error <= yardstick:
+    if gates.reconstruction and not error <= most_error(yardstick):
         return f"rebuilds worse than PCA with two components ({error:.3g} against {yardstick:.3g})"
     noise = float((labels < 0).mean())
     if noise > gates.largest_noise:

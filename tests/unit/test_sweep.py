@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ray_pipeline.config import load
+from ray_pipeline import experiment
+from ray_pipeline.collection import Collection
+from ray_pipeline.config import check, load
 from ray_pipeline.errors import ConfigError
+from ray_pipeline.metrics.latent import RECONSTRUCTION_SLACK
 from ray_pipeline.metrics.score import Score
 from ray_pipeline.space import Gates, Tune
 from ray_pipeline.sweep import WORST, config_of, judge, pareto_front, trials
@@ -142,6 +145,26 @@ def test_a_gated_trial_is_worth_the_worst_and_says_why(scores: list[Score], labe
                   ["silhouette_input"], Gates())  # fmt: skip
     assert found.values == (WORST,)
     assert reason in found.reason
+
+
+def test_what_rebuilds_as_pca_does_is_not_gated_by_rounding() -> None:
+    """The gate allows the slack that the verdict "collapsed" does."""
+    bound = 10.0 * (1 + RECONSTRUCTION_SLACK)
+    assert judge([scored(error=bound)], [LABELS], ["silhouette_input"], Gates()).reason == ""
+    assert judge([scored(error=bound * 1.0001)], [LABELS], ["silhouette_input"], Gates()).reason.startswith("rebuilds")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_pca_of_two_components_passes_the_gate_that_is_held_against_it(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = (rng.normal(size=(60, 3)) @ rng.normal(size=(3, 20)) + rng.normal(size=(60, 20))).astype(np.float32)
+    names = [str(i) for i in range(60)]
+    collection = Collection(names, names, {"mfcc": x}, {"mfcc": np.ones(60, np.bool_)})
+    plain = {"source": {"kind": "folder", "root": "/"}, "features": ["mfcc"], "lyrics": {"backend": "none"},
+             "fusion": {"kind": "audio"}, "model": {"kind": "pca", "n_components": 2},
+             "clusterer": {"kind": "kmeans", "n_clusters": 4}, "scoring": {"null_draws": 2}}  # fmt: skip
+    _, _, found = experiment.run(collection, check(plain), seed)
+    assert judge([found.scores], [found.labels], ["silhouette_input"], Gates()).reason == ""
 
 
 def test_gates_can_be_opened() -> None:
