@@ -9,7 +9,7 @@
 from ray_pipeline.store.lease import Lease
 from ray_pipeline.store.place import Store, open_store
 from ray_pipeline.store.recipe import digest
-from ray_pipeline.store.runs import Run, latest_run, record_run
+from ray_pipeline.store.runs import Run, all_runs, latest_run, record_run
 from ray_pipeline.store.table import Table, Written, write_fragment
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Store",
     "Table",
     "Written",
+    "all_runs",
     "digest",
     "latest_run",
     "open_store",
