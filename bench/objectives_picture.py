@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from objectives_judged import CANDIDATES, FOR_COMPARISON, judged, values_of
-from objectives_page import ami_of, passed_of
+from objectives_judged import EVERY, judged, values_of
+from objectives_markdown import ami_of, passed_of
 
 from ray_pipeline.report.plots import nice_ticks
 
@@ -24,7 +24,7 @@ text { font: 12px system-ui, sans-serif; fill: #3a3f47; } .t { font-weight: 600;
 
 def picture(datasets: Sequence[Any]) -> str:
     """A page of SVG: a column a collection, silhouette above and AMI below, a line a latent size."""
-    names = [*CANDIDATES, *FOR_COMPARISON]
+    names = list(EVERY)
     width = LEFT + len(datasets) * (WIDTH + GAP)
     legend_y = TOP + 2 * (HEIGHT + GAP) + 20
     height = legend_y + 18 * math.ceil(len(names) / 2) + 20

@@ -55,13 +55,23 @@ class Collection:
 def yardstick(collection: Collection) -> NDArray[np.float32]:
     """Standardised audio features [n, D]: the space in which clusters of any model can be compared.
 
+    Of several views each has the same share of the variance, whatever its number of columns: a log-mel's thousands would
+    else drown the others.
     Lyrics are left out: most tracks lack them, and distances to a filled gap would reward clusters that follow the gap.
     Where a fusion reads nothing else, they are the yardstick: its tracks all have them. Where experiments read different
     features and are to be compared, `measured_in` has the same for all.
     """
     views = collection.measured_in or collection.views
     names = [name for name in sorted(views) if name != LYRICS] or [LYRICS]
-    flat = [views[name].reshape(len(collection), -1).astype(np.float64) for name in names]
-    x = np.concatenate(flat, axis=1)
-    spread = x.std(axis=0)
-    return np.asarray((x - x.mean(axis=0)) / np.where(spread > 0, spread, 1.0), np.float32)
+    blocks = [_standardised(views[name].reshape(len(collection), -1)) for name in names]
+    varying = [int(block.any(axis=0).sum()) for block in blocks]
+    share = sum(varying) / max(sum(map(bool, varying)), 1)
+    weighed = [block * np.sqrt(share / max(n, 1)) for block, n in zip(blocks, varying, strict=True)]
+    return np.concatenate(weighed, axis=1).astype(np.float32)
+
+
+def _standardised(x: NDArray[np.float32]) -> NDArray[np.float64]:
+    """`x` [n, D], each column with mean 0 and deviation 1; a constant column is 0."""
+    wide = x.astype(np.float64)
+    spread = wide.std(axis=0)
+    return np.asarray((wide - wide.mean(axis=0)) / np.where(spread > 0, spread, 1.0))

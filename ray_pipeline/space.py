@@ -22,6 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 DRAWN = ("choice", "uniform", "loguniform", "randint")
 KINDS = ("grid", *DRAWN)
 MOST_TRIALS = 100_000
+MOST_IN_TIME = 1_000
+"""Draws where a sweep is ended by its time budget alone."""
 SEARCHED = ("fusion", "model", "training", "clusterer")
 """Sections that a sweep may search; all its trials share the data, the seeds and what they are scored by."""
 NO_MATTER = ("training.num_workers", "training.use_gpu")
@@ -75,6 +77,14 @@ class Distribution(BaseModel):
         listed: tuple[Any, ...] = getattr(self, self.kind)
         return listed
 
+    @property
+    def n_values(self) -> float:
+        """How many values there are; infinite for a range."""
+        if self.kind in {"grid", "choice"}:
+            return len(self.examples)
+        low, high = self.bounds
+        return high - low + 1 if self.kind == "randint" else math.inf
+
     def draw(self, rng: random.Random) -> Any:
         """One value."""
         if self.kind in {"grid", "choice"}:
@@ -95,6 +105,12 @@ class Gates(BaseModel):
     reconstruction: bool = Field(True, description="no worse than PCA with two components on the same matrix")
     smallest_cluster: float = Field(0.01, ge=0, le=1, description="share of the tracks; less is refused")
     largest_noise: float = Field(0.2, ge=0, le=1, description="share of the tracks; more is refused")
+    fewest_tracks: float = Field(
+        0.8,
+        ge=0,
+        le=1,
+        description="tracks that a trial places, as a share of the most that any does; fewer is refused",
+    )
 
 
 class Tune(BaseModel):
@@ -104,7 +120,12 @@ class Tune(BaseModel):
 
     space: dict[str, Distribution] = Field(default_factory=dict)
     together: tuple[dict[str, Any], ...] = ()
-    num_samples: int = Field(1, ge=1, le=MOST_TRIALS, description="draws for each point of the grids")
+    num_samples: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_TRIALS,
+        description="draws for each point of the grids, or trials of Optuna; none: one draw, or every point that there is",
+    )
     time_budget_s: float | None = Field(None, gt=0, description="s, after which no trial is started")
     search: Literal["random", "grid", "optuna"] = "random"
     scheduler: Literal["none", "asha", "pbt"] = "none"
@@ -159,6 +180,22 @@ class Tune(BaseModel):
             raise ValueError(f"search is grid, and {', '.join(drawn)} would have to be drawn: give it a grid")
         return self
 
+    @model_validator(mode="after")
+    def _optuna_ends(self) -> Self:
+        if self.search == "optuna" and not self.num_samples and not self.time_budget_s and self.n_points == math.inf:
+            raise ValueError("search optuna needs num_samples or time_budget_s: a range has no last point")
+        return self
+
+    @property
+    def n_draws(self) -> int:
+        """Draws for each point of the grids; where only time is to end them, so many that it does."""
+        return self.num_samples or (MOST_IN_TIME if self.time_budget_s else 1)
+
+    @property
+    def n_points(self) -> float:
+        """Points that the space has; infinite where a key is a number from a range."""
+        return math.prod(one.n_values for one in self.space.values()) * (len(self.together) or 1)
+
     def searched(self) -> list[str]:
         """Every dotted key that is searched."""
         return [*self.space, *dict.fromkeys(key for shared in self.together for key in shared if key not in self.space)]
@@ -185,7 +222,7 @@ class Tune(BaseModel):
         """
         drawn = {key: one for key, one in self.space.items() if one.kind in DRAWN}
         seen: set[str] = set()
-        for number in range(self.num_samples if drawn else 1):
+        for number in range(self.n_draws if drawn else 1):
             for at, grid in enumerate(self.grids()):
                 rng = random.Random(f"{seed}/{number}/{at}")
                 point = {**grid, **{key: one.draw(rng) for key, one in drawn.items()}}

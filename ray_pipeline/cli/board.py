@@ -47,7 +47,8 @@ class Board(Voice):
         """Show how the sweep stands; what had ended before the first look is not told again."""
         shown = len(log.rows) if self._shown is None else self._shown
         for done, row in enumerate(log.rows[shown:], start=shown + 1):
-            line = f"trial {done} of {log.total}  {described(row)}  {_settings(row['point'])}  {row['seconds']:.1f} s"
+            what = f"{described(row)}  {_settings(row['point'])}"
+            line = f"trial {done} of {log.total}  {what}  {_tracks(row)}{row['seconds']:.1f} s"
             LOG.info("%s", printable(line))
             if not self._live and not self.quiet:
                 out.print(safe(line))
@@ -66,7 +67,7 @@ def board(log: Log) -> Table:
     """Counts, the trials that run, and the best so far."""
     counts = ", ".join(f"{n} {status}" for status, n in log.counts.items())
     table = Table(title=f"{len(log.rows)} of {log.total} trials  {counts}", title_justify="left", box=None)
-    for heading in ("trial", "", "epoch", "loss", "objective", "s", "settings"):
+    for heading in ("trial", "", "epoch", "loss", "objective", "tracks", "s", "settings"):
         table.add_column(heading, no_wrap=True, overflow="ellipsis")
     for name, running in log.running.items():
         table.add_row(*_running(name, running))
@@ -79,13 +80,17 @@ def board(log: Log) -> Table:
 def _running(name: str, running: Running) -> list[Text | str]:
     seconds = time.monotonic() - running.began
     loss = f"{running.loss:.4g}" if running.epoch else ""
-    told = [name[:8], "running", str(running.epoch), loss, _numbers(running.objective), f"{seconds:.0f}"]
+    told = [name[:8], "running", str(running.epoch), loss, _numbers(running.objective), "", f"{seconds:.0f}"]
     return [*told, Text(_settings(running.point))]
 
 
 def _best(row: Row) -> list[Text | str]:
-    told = [row["trial_id"][:8], OK, str(row["epochs"]), "", _numbers(row["objective"]), f"{row['seconds']:.0f}"]
-    return [*told, Text(_settings(row["point"]))]
+    told = [row["trial_id"][:8], OK, str(row["epochs"]), "", _numbers(row["objective"]), str(row.get("n_tracks") or "")]
+    return [*told, f"{row['seconds']:.0f}", Text(_settings(row["point"]))]
+
+
+def _tracks(row: Row) -> str:
+    return f"{row['n_tracks']:,} tracks  " if row.get("n_tracks") else ""
 
 
 def _numbers(values: list[float]) -> str:

@@ -48,13 +48,13 @@ def export(
 
 
 def report(store: Store) -> None:
-    """Write the report of the latest run again."""
+    """Write the report of the latest run again, and the page of each sweep."""
     with exits():
-        from ray_pipeline.stages.report import write_report
-        from ray_pipeline.store import latest_run, open_store
+        from ray_pipeline.stages.report import write_reports
+        from ray_pipeline.store import open_store
 
-        place = open_store(store)
-        out.print(safe(write_report(place, latest_run(place, where=lambda run: bool(run.experiments)))))
+        for page in write_reports(open_store(store)):
+            out.print(safe(page))
 
 
 def verify(store: Store) -> None:

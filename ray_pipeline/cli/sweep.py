@@ -24,7 +24,10 @@ FromTrial = Annotated[
 ConfigOrStore = Annotated[
     str, typer.Argument(metavar="CONFIG", help="A YAML file; with --from-trial, the store that holds the trial.")
 ]
-Name = Annotated[str | None, typer.Option("--sweep", metavar="ID", help="Which sweep; default: the one that ran last.")]
+Name = Annotated[
+    str | None,
+    typer.Option("--sweep", metavar="ID", help="Which sweep; default: the one that ran last, of those that have it."),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -105,8 +108,10 @@ def train(
     verbose: Verbose = False,
     quiet: Quiet = False,
     from_trial: FromTrial = None,
+    name: Name = None,
 ) -> None:
     if from_trial is None:
+        _refuse_sweep(name)
         make.run_stage("train", Path(config), sets or [], address, dry_run=dry_run, verbose=verbose, quiet=quiet)
         return
     with exits(console.command_line()):
@@ -116,7 +121,7 @@ def train(
 
         if sets:
             raise ConfigError("--from-trial takes the trial's own settings: leave --set out")
-        ctx, row = sweep_again.context_of(open_store(config), from_trial, address)
+        ctx, row = sweep_again.context_of(open_store(config), from_trial, address, sweep=name)
         ctx.verbose = verbose
         if dry_run:
             out.print(safe(f"trial {row['trial_id']}: {ctx.config.scoring.seeds} models to train and to score"))
@@ -129,6 +134,14 @@ def train(
 
         make.carry_out(ctx, Voice(quiet), run)
         _compare(compared)
+
+
+def _refuse_sweep(name: str | None) -> None:
+    from ray_pipeline.errors import ConfigError
+
+    with exits(console.command_line()):
+        if name:
+            raise ConfigError("--sweep says where --from-trial looks: name a trial, or leave it out")
 
 
 def _compare(compared: Compared) -> None:

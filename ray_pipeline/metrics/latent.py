@@ -107,7 +107,7 @@ def collapse(latents: Latents) -> tuple[bool, str]:
     error = latents.recon_error
     if error is not None and not np.isfinite(error):
         reasons.append("the reconstruction error is not finite")
-    elif error is not None and error > latents.pca_error * (1 + RECONSTRUCTION_SLACK):
+    elif error is not None and error > most_error(latents.pca_error):
         reasons.append(
             f"it reconstructs worse (error {error:.4g}) than PCA with {PCA_COMPONENTS} components ({latents.pca_error:.4g})"
         )
@@ -116,6 +116,11 @@ def collapse(latents: Latents) -> tuple[bool, str]:
         return True, f"collapsed: {', and '.join(reasons)}{active}"
     unseen = "" if error is not None and latents.matrix is not None else "; reconstruction was not compared"
     return False, f"effective rank {latents.rank:.2f}{unseen}"
+
+
+def most_error(pca_error: float) -> float:
+    """Largest reconstruction error that counts as no worse than `pca_error`, that of PCA on the same matrix."""
+    return pca_error * (1 + RECONSTRUCTION_SLACK)
 
 
 def pca_reconstruction(matrix: NDArray[Any], n_components: int, mask: NDArray[np.bool_] | None = None) -> float:

@@ -34,7 +34,7 @@ class SweepData:
     objective : names of the metrics that were optimised; several make a Pareto front
     trials : rows of trial_id, config, point (dotted key → value), seed, status (one of `STATUSES`), reason, objective (a
         number for each name, more is better), scores (metric → mean over seeds, with ``<metric>.lift``), spread (their
-        standard deviations), seconds
+        standard deviations), n_tracks that it placed, seconds
     config : how it searched: the ``tune:`` block, or the whole config
     importance : of each knob to each objective, as `ray_pipeline.sweep.importance` finds it
     labels_used : whether the objective was held against labels; None: to be told by its name
@@ -67,6 +67,7 @@ class Tried:
     scores: dict[str, float]
     spread: dict[str, float]
     seconds: float | None
+    n_tracks: int | None
 
     @property
     def passed(self) -> bool:
@@ -192,6 +193,7 @@ def _tried(number: int, row: Row, n_objectives: int) -> Tried:
         scores=_finite(row.get("scores")),
         spread=_finite(row.get("spread")),
         seconds=finite(row.get("seconds")),
+        n_tracks=row.get("n_tracks"),
     )
 
 

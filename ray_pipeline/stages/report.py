@@ -15,7 +15,8 @@ from ray_pipeline.schemas import BAD
 from ray_pipeline.stages.blocks import Row
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.evaluate import read_clustering
-from ray_pipeline.store import Run, Store
+from ray_pipeline.stages.sweep_report import write_sweeps
+from ray_pipeline.store import Run, Store, latest_run
 
 MOST_BAD = 200
 EXCERPT = 240  # characters
@@ -39,6 +40,24 @@ def write_report(store: Store, run: Run) -> str:
     write(_data(store, run), store.folder("report") / "index.html")
     store.keep("report")
     return store.files.at("report/index.html")
+
+
+def write_reports(store: Store) -> list[Path]:
+    """Write the report of the latest run that clustered something, and the page of each sweep, where there are any.
+
+    Raises
+    ------
+    StoreError
+        There is neither.
+    """
+    swept = write_sweeps(store)
+    try:
+        run = latest_run(store, where=lambda run: bool(run.experiments))
+    except StoreError:
+        if not swept:
+            raise
+        return swept
+    return [write_report(store, run), *swept]
 
 
 def _data(store: Store, run: Run) -> ReportData:

@@ -19,6 +19,7 @@ from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.plan import mended
 from ray_pipeline.stages.sweep_data import Shared, read_shared
 from ray_pipeline.stages.sweep_log import Listener, Log, Watch
+from ray_pipeline.stages.sweep_report import write_sweep
 from ray_pipeline.stages.sweep_tensorboard import Events
 from ray_pipeline.store import Table, record_run
 from ray_pipeline.sweep import Sweep, Trial, trials
@@ -28,6 +29,9 @@ from ray_pipeline.sweep.results import FAILED, OK, TABLE, Row, first_failure, re
 from ray_pipeline.sweep.trials import tune_of
 
 NOT_RESUMABLE = "pbt: trials learn from each other while they train, so an interrupted sweep begins anew"
+NOT_COMPARED = (
+    "asha: trials that are begun now are compared with each other, not with the rungs of those that have ended"
+)
 
 
 def sweep(ctx: Context, *, watch: Watch | None = None, retry_failed: bool = False) -> int:
@@ -89,10 +93,16 @@ def _run(ctx: Context, shared: Shared, watch: Watch | None, retry_failed: bool) 
         rows = _run_missing(ctx, shared, table, rows, total, watch)
     ctx.run.done["sweep"] = len(rows) - before
     if len(rows) < total:
-        why = "the time budget is over" if shared.tune.time_budget_s else "Optuna proposed nothing else"
-        ctx.run.note(f"{total - len(rows)} of {total} trials were not begun: {why}")
+        ctx.run.note(f"{total - len(rows)} of {total} trials were not begun{_why_not(shared)}")
     _close(ctx, Sweep(shared.name, table.recipe(), rows))
     return len(rows) - before
+
+
+def _why_not(shared: Shared) -> str:
+    """Why trials were not begun, where it is known."""
+    if shared.tune.time_budget_s:
+        return ": the time budget is over"
+    return ": Optuna proposed nothing else" if shared.tune.search == "optuna" else ""
 
 
 def _stand(ctx: Context, shared: Shared, table: Table, retry_failed: bool) -> list[Row]:
@@ -106,6 +116,9 @@ def _stand(ctx: Context, shared: Shared, table: Table, retry_failed: bool) -> li
         if rows:
             table.delete("true")
         return []
+    if shared.tune.scheduler == "asha" and rows and len(rows) < _total(shared, rows):
+        ctx.say(NOT_COMPARED)
+        ctx.run.note(NOT_COMPARED)
     return rows
 
 
@@ -215,10 +228,12 @@ def _close(ctx: Context, found: Sweep) -> None:
     for row in found.rows:
         ctx.run.statuses[TABLE][row["status"]] = ctx.run.statuses[TABLE].get(row["status"], 0) + 1
     ctx.say(f"sweep {found.name}: {found.outcomes()}")
+    if found.rows and not any(row["status"] == OK for row in found.rows):
+        ctx.run.note(f"no trial passed: {found.outcomes()}")
+    page = write_sweep(ctx.store, found, notes=ctx.run.notes)
+    ctx.say(f"page: {page}")
     if found.rows and all(row["status"] == FAILED for row in found.rows):
         raise TrainingError(
             f"all {len(found.rows)} trials failed; the first: {first_failure(found.rows)}",
             hint="the same command with --retry-failed tries them again",
         )
-    if found.rows and not any(row["status"] == OK for row in found.rows):
-        ctx.run.note(f"no trial passed: {found.outcomes()}")

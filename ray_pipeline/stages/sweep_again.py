@@ -8,6 +8,7 @@ from typing import Any
 
 from ray_pipeline.errors import ConfigError
 from ray_pipeline.stages import session
+from ray_pipeline.stages.collection import read_collection
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.evaluate import evaluate
 from ray_pipeline.stages.train import train
@@ -18,12 +19,16 @@ from ray_pipeline.sweep.results import Row, config_of_row, find_trial
 AGREED = 1e-6
 """Largest difference of a score on a CPU, with the same precision and threads."""
 
+CHANGED = "the data is no longer what the trial was made on: other tracks or other features, and so other scores"
+
 Compared = dict[str, tuple[float, float]]
 """Metric → the trial's mean over seeds, and that of the models trained again; NaN where there is none."""
 
 
-def context_of(store: Store, trial: str, address: str | None = None) -> tuple[Context, Row]:
-    """A context in which `trial` can be trained again, and its row.
+def context_of(
+    store: Store, trial: str, address: str | None = None, *, sweep: str | None = None
+) -> tuple[Context, Row]:
+    """A context in which `trial`, of `sweep` or of the last that has it, can be trained again, and its row.
 
     Raises
     ------
@@ -32,7 +37,7 @@ def context_of(store: Store, trial: str, address: str | None = None) -> tuple[Co
     ConfigError
         Its weights came of another trial's, under other settings than those it ended with.
     """
-    found, row = find_trial(store, trial)
+    found, row = find_trial(store, trial, sweep)
     if found.about["scheduler"] == "pbt":
         raise ConfigError(
             f"trial {row['trial_id']}: its settings changed while it trained (pbt): there is no going back"
@@ -42,6 +47,8 @@ def context_of(store: Store, trial: str, address: str | None = None) -> tuple[Co
 
 def train_again(ctx: Context, row: Row) -> Compared:
     """Train and evaluate the config of `ctx`, and compare what comes of it with `row`."""
+    if is_of_other_data(ctx, row):
+        ctx.run.note(CHANGED)
     train(ctx)
     # Loaded before threads are bound: what is loaded later has threads of its own.
     import sklearn.cluster  # noqa: F401
@@ -50,6 +57,12 @@ def train_again(ctx: Context, row: Row) -> Compared:
         evaluate(ctx)
     again = _means(ctx)
     return {name: (value, again.get(name, math.nan)) for name, value in row["scores"].items()}
+
+
+def is_of_other_data(ctx: Context, row: Row) -> bool:
+    """Whether the config of `ctx` reads now what the trial of `row` did not see."""
+    seen = row["versions"].get("data")
+    return seen is not None and seen != read_collection(ctx).digest()
 
 
 def largest_difference(compared: Compared) -> float:

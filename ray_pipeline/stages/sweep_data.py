@@ -24,7 +24,10 @@ from ray_pipeline.sweep.trials import combinations, on_one_yardstick, tune_of, v
 
 @dataclass(frozen=True)
 class Shared:
-    """`conditions` holds, by label, the classes that conditional models are given; `device` is where trials train."""
+    """`conditions` holds, by label, the classes that conditional models are given; `device` is where trials train.
+
+    `most_tracks` is what the trial that places most of them places.
+    """
 
     name: str
     config: Config
@@ -32,6 +35,7 @@ class Shared:
     collection: Collection
     conditions: dict[str, list[str | None]]
     device: str
+    most_tracks: int = 0
 
 
 def read_shared(ctx: Context) -> Shared:
@@ -53,7 +57,8 @@ def read_shared(ctx: Context) -> Shared:
     conditions = {label: _classes(ctx, config, views, label) for label in sorted(given)}
     known = json.dumps([collection.labels, collection.artists, collection.factors, conditions], sort_keys=True)
     name = sweep_id(config, collection.digest(), hashlib.blake2b(known.encode(), digest_size=8).hexdigest())
-    return Shared(name, config, tune, collection, conditions, "cuda" if tune.gpus_per_trial else "cpu")
+    most = max(int(_placed(collection, views_required(one)).sum()) for one in made)
+    return Shared(name, config, tune, collection, conditions, "cuda" if tune.gpus_per_trial else "cpu", most)
 
 
 def collection_of(shared: Shared, config: Config) -> Collection:
@@ -74,13 +79,18 @@ def collection_of(shared: Shared, config: Config) -> Collection:
         condition=shared.conditions[wanted.label] if wanted else [],
         measured_in={name: whole.views[name] for name in config.scoring.yardstick},
     )
-    required = [cut.masks[name] for name in views_required(config)]
-    keep = np.logical_and.reduce(required, axis=0) & np.ones(len(whole), np.bool_)
+    keep = _placed(cut, views_required(config))
     if not keep.any():
         raise TooManyBadTracks(
             f"fusion '{config.fusion.kind}': not one of {len(whole):,} tracks has the views it needs"
         )
     return cut if keep.all() else _rows(cut, keep)
+
+
+def _placed(collection: Collection, required: Sequence[str]) -> NDArray[np.bool_]:
+    """[n], True for the tracks that have all of the `required` views."""
+    masks = [collection.masks[name] for name in required]
+    return np.asarray(np.logical_and.reduce(masks, axis=0) & np.ones(len(collection), np.bool_))
 
 
 def _reading(ctx: Context, config: Config, views: Sequence[str], model: dict[str, Any]) -> Context:

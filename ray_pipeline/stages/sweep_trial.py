@@ -128,7 +128,8 @@ class _Trial:
         if needs_stability(objective):
             more = stability(config, self.seeds, latents, found)
             scores = [[*one, *more[seed]] for seed, one in zip(self.seeds, scores, strict=True)]
-        return judge(scores, [one.labels for one in found], objective, self.tune.gates)
+        most = self.shared.most_tracks
+        return judge(scores, [one.labels for one in found], objective, self.tune.gates, most_tracks=most)
 
     def _report(self, epochs: int, judged: Judged, folder: Path | None) -> None:
         from ray import tune
@@ -166,6 +167,7 @@ class _Trial:
                 "device": self.shared.device,
                 "precision": fitted[0].card["precision"],
                 "threads": torch.get_num_threads(),
+                "data": self.collection.digest(),
             },
         }
 

@@ -51,7 +51,7 @@ def run(shared: Shared, plan: Plan, log: Log, folder: Path) -> None:
         What became of a trial could not be written down.
     """
     os.environ.update(_QUIET)
-    told = shared.tune
+    told, hearing = shared.tune, Hearing(log)
     resources = {"cpu": told.cpus_per_trial} | ({"gpu": told.gpus_per_trial} if told.gpus_per_trial else {})
     given = tune.with_parameters(run_trial, shared=shared)
     # Tune lets no searcher work beside a population, which is a grid of its members.
@@ -70,11 +70,13 @@ def run(shared: Shared, plan: Plan, log: Log, folder: Path) -> None:
             name="sweep",
             storage_path=str(folder),
             verbose=0,
-            callbacks=[Hearing(log)],
+            callbacks=[hearing],
             failure_config=tune.FailureConfig(max_failures=told.retries),
         ),
     )
     tuner.fit()
+    # After the last trial no step follows in which it would have got out.
+    hearing.raise_error()
 
 
 class _Unpickled:
@@ -134,9 +136,13 @@ class Hearing(_Unpickled, tune.Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         # Tune swallows what some hooks raise; from here it gets out.
+        self.raise_error()
+        self._log.look()
+
+    def raise_error(self) -> None:
+        """Raise what writing a trial down came to, if it failed."""
         if self._error:
             raise self._error
-        self._log.look()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         # A member of a population takes over another's settings, and its name with them.

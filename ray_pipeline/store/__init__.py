@@ -11,7 +11,7 @@ from ray_pipeline.store.fragments import Written, write_fragment
 from ray_pipeline.store.lease import Lease
 from ray_pipeline.store.place import Store, open_store
 from ray_pipeline.store.recipe import digest
-from ray_pipeline.store.runs import Run, latest_run, record_run
+from ray_pipeline.store.runs import Run, all_runs, latest_run, record_run
 from ray_pipeline.store.table import Table
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Store",
     "Table",
     "Written",
+    "all_runs",
     "digest",
     "folder_at",
     "latest_run",

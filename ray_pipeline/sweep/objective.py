@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ray_pipeline import shelf
 from ray_pipeline.config import LABEL, Scoring
 from ray_pipeline.errors import ConfigError
+from ray_pipeline.metrics.latent import most_error
 from ray_pipeline.metrics.score import Score, shelf_name
 from ray_pipeline.space import Gates
 
@@ -22,6 +23,10 @@ LIFT, Z = "lift", "z"
 PARTS = (LIFT, Z)
 # Family of metrics -> the key of `scoring` that names what they are held against.
 _HELD_AGAINST = {"external": "label", "disentanglement": "factors"}
+# Family -> the marks of its further rows, see `metrics.score.Score`.
+_MARKS = {"internal": ("@permuted",), "external": ("@artists",), "disentanglement": ("@rotated",)}
+# Families whose scores stand alone.
+_WITHOUT_CHANCE = {"coverage", "latent"}
 
 
 @dataclass(frozen=True)
@@ -49,25 +54,28 @@ class Judged:
         return WORST - min(behind, -WORST)
 
 
-def known_objectives() -> list[str]:
-    """Every metric, its lift, its z: ``silhouette_input``, ``silhouette.lift``, …"""
-    names = list(shelf.shelf("metric"))
-    return [*names, *(f"{name}.{part}" for name in names for part in PARTS)]
-
-
 def check_objectives(names: Sequence[str], scoring: Scoring | None = None) -> None:
-    """Raise ConfigError where an objective does not exist, or `scoring` does not name what it is held against."""
-    known = known_objectives()
+    """Raise ConfigError where an objective does not exist, or `scoring` does not name what it is held against.
+
+    One is a metric, with a mark where its family has one, and ``.lift`` or ``.z`` where it is held against chance:
+    ``silhouette_input``, ``silhouette@permuted.lift``, …
+    """
+    known = list(shelf.shelf("metric"))
     for name in names:
-        if shelf_name(name) not in known and name not in known:
-            raise ConfigError(
-                f"tune.objective: unknown metric '{name}'{shelf.suggest(name, list(shelf.shelf('metric')))}"
-            )
-        for family, key in _HELD_AGAINST.items():
-            if scoring and _metric(name).family == family and not getattr(scoring, key):
-                raise ConfigError(
-                    f"tune.objective: '{name}' is held against what scoring.{key} names, and it names none"
-                )
+        written, dot, part = name.partition(".")
+        base = shelf_name(written)
+        if base not in known:
+            raise ConfigError(f"tune.objective: unknown metric '{name}'{shelf.suggest(base, known)}")
+        family = _metric(name).family
+        if written not in (base, *(base + mark for mark in _MARKS.get(family, ()))):
+            marks = ", ".join(base + mark for mark in _MARKS.get(family, ())) or f"none but {base}"
+            raise ConfigError(f"tune.objective: '{name}': there is no '{written}'; there is {marks}")
+        if dot and (part not in PARTS or family in _WITHOUT_CHANCE):
+            parts = "none" if family in _WITHOUT_CHANCE else ", ".join(f"{base}.{one}" for one in PARTS)
+            raise ConfigError(f"tune.objective: '{name}': there is no '.{part}' of {base}; there is {parts}")
+        key = _HELD_AGAINST.get(family)
+        if scoring and key and not getattr(scoring, key):
+            raise ConfigError(f"tune.objective: '{name}' is held against what scoring.{key} names, and it names none")
 
 
 def uses_labels(names: Sequence[str], scoring: Scoring | None = None) -> bool:
@@ -89,7 +97,12 @@ def needs_nulls(names: Sequence[str]) -> bool:
 
 
 def judge(
-    seeds: Sequence[Sequence[Score]], labels: Sequence[NDArray[np.int32]], names: Sequence[str], gates: Gates
+    seeds: Sequence[Sequence[Score]],
+    labels: Sequence[NDArray[np.int32]],
+    names: Sequence[str],
+    gates: Gates,
+    *,
+    most_tracks: int = 0,
 ) -> Judged:
     """The objective over the seeds of a trial: the mean, or the worst there is if a gate is not passed with any of them.
 
@@ -97,8 +110,12 @@ def judge(
     ----------
     seeds : the scores of each seed
     labels : int32 [n] of each seed, -1 = noise
+    most_tracks : what a trial on much fewer is not compared with
     """
     metrics, spread = _over_seeds(seeds)
+    if len(labels[0]) < gates.fewest_tracks * most_tracks:
+        reason = f"places {len(labels[0]):,} tracks, others {most_tracks:,}: not to be compared"
+        return Judged((WORST,) * len(names), reason, metrics, spread)
     for scores, clusters in zip(seeds, labels, strict=True):
         if reason := _gated(scores, clusters, gates):
             return Judged((WORST,) * len(names), reason, metrics, spread)
@@ -152,7 +169,7 @@ def _gated(scores: Sequence[Score], labels: NDArray[np.int32], gates: Gates) -> 
     """The first gate that is not passed."""
     by_name = {score.metric: score.value for score in scores}
     error, yardstick = by_name.get("reconstruction", math.nan), by_name.get("reconstruction_pca2", math.nan)
-    if gates.reconstruction and not error <= yardstick:
+    if gates.reconstruction and not error <= most_error(yardstick):
         return f"rebuilds worse than PCA with two components ({error:.3g} against {yardstick:.3g})"
     noise = float((labels < 0).mean())
     if noise > gates.largest_noise:

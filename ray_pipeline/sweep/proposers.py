@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ray_pipeline.space import Distribution, Tune
+from ray_pipeline.space import MOST_IN_TIME, Distribution, Tune
 
 Point = dict[str, Any]
 TOGETHER = "together"
@@ -102,8 +102,9 @@ class Optuna:
 
 
 def n_points(tune: Tune) -> int:
-    """Points that Optuna is asked for; of a small space, no more than there are."""
-    return int(min(tune.num_samples, math.prod(map(_choices, _axes(tune).values()))))
+    """Points that Optuna is asked for: of a small space no more than there are, and all where nothing else is said."""
+    most = tune.num_samples or (MOST_IN_TIME if tune.time_budget_s else math.inf)
+    return int(min(most, tune.n_points))
 
 
 def _axes(tune: Tune) -> dict[str, Distribution]:
@@ -114,14 +115,6 @@ def _axes(tune: Tune) -> dict[str, Distribution]:
 
 def _key(point: Mapping[str, Any]) -> str:
     return json.dumps(point, sort_keys=True)
-
-
-def _choices(one: Distribution) -> float:
-    """How many values there are; infinite for a range."""
-    if one.kind in {"grid", "choice"}:
-        return len(one.examples)
-    low, high = one.bounds
-    return high - low + 1 if one.kind == "randint" else math.inf
 
 
 def _distribution(one: Distribution) -> Any:

@@ -7,13 +7,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ray_pipeline.config import Config, check
 from ray_pipeline.errors import StoreError
-from ray_pipeline.store import Run, Store, Table, latest_run
+from ray_pipeline.store import Run, Store, Table, all_runs, latest_run
 from ray_pipeline.sweep.objective import pareto_front
 
 TABLE = "trials"
@@ -79,21 +80,29 @@ def read_rows(table: Table) -> list[Row]:
     ]
 
 
-def find_trial(store: Store, name: str) -> tuple[Sweep, Row]:
-    """The trial whose id is, or begins with, `name`, in whichever sweep it is.
+def all_sweeps(store: Store) -> list[Sweep]:
+    """Every sweep of a store, the one that ran last first."""
+    ran = [Path(address).stem for run in all_runs(store) for address in reversed(run.tables.get(TABLE, []))]
+    there = {name for name in names_of_sweeps(store) if store.table(TABLE, name).exists()}
+    names = [name for name in dict.fromkeys(ran) if name in there]
+    return [read_sweep(store, name) for name in [*names, *sorted(there.difference(names))]]
+
+
+def find_trial(store: Store, name: str, sweep: str | None = None) -> tuple[Sweep, Row]:
+    """The trial whose id is, or begins with, `name`: in `sweep`, or in that of those that have it which ran last.
 
     Raises
     ------
     StoreError
         There is none, or there are several.
     """
-    sweeps = [read_sweep(store, one) for one in names_of_sweeps(store)]
+    sweeps = [read_sweep(store, sweep)] if sweep else all_sweeps(store)
     found = [(sweep, row) for sweep in sweeps for row in sweep.rows if name and row["trial_id"].startswith(name)]
     if len({row["trial_id"] for _, row in found}) > 1:
         raise StoreError(f"{store.root}: several trials begin with '{name}'", hint="write more of the id")
     if not found:
         raise StoreError(f"{store.root}: no trial '{name}'", hint="`ray-pipeline best STORE` names the winner's")
-    return found[-1]
+    return found[0]
 
 
 def config_of_row(row: Row, store: Store) -> Config:
@@ -116,6 +125,7 @@ def as_yaml(sweep: Sweep, store: Store) -> str:
     passed = sum(one["status"] == OK for one in sweep.rows)
     lines = [f"trial {row['trial_id']} of sweep {sweep.name}: {told}; {passed} of {len(sweep.rows)} trials passed"]
     lines += ["labels were used to choose it"] if sweep.about["uses_labels"] else []
+    lines += [f"on {row['n_tracks']:,} of {sweep.about['n_tracks']:,} tracks"]
     lines += [f"also not beaten: trial {one['trial_id']}" for one in others]
     lines += [f"{name}: {value:.6g}{_plus_minus(row, name)}" for name, value in sorted(row["scores"].items())]
     config = config_of_row(row, store).plain()

@@ -14,7 +14,7 @@ from ray_pipeline.fusion import LYRICS
 from ray_pipeline.space import SEARCHED, Tune
 from ray_pipeline.store import digest
 
-VERSION = 1
+VERSION = 2
 # What names a trial: all that decides its result, but for the data, which all trials of a sweep share.
 _DECISIVE = ("seed", "features", "scoring", *SEARCHED)
 _TRAINED_WHERE = {"num_workers", "use_gpu"}
@@ -87,8 +87,8 @@ def sweep_id(config: Config, data: str, known: str) -> str:
 def on_one_yardstick(config: Config) -> Config:
     """`config`; where its trials read different features, ``scoring.yardstick`` is set to all that any of them reads.
 
-    Clusters in other features can be compared only in one space. All features that some trial reads are the only choice
-    that favours none of them. Lyrics are left out, as of every yardstick.
+    Clusters in other features can be compared only in one space. All features that some trial reads, each with the same
+    share of the variance, leave none of them out. Lyrics are, as of every yardstick.
     """
     read = {views_of(one) - {LYRICS} for one in combinations(config)}
     if config.scoring.yardstick or len(read) == 1:

@@ -19,7 +19,9 @@ from sweeps import config_file as sweep_file
 from ray_pipeline.config import load
 from ray_pipeline.stages import sweep_again
 from ray_pipeline.store import Table, open_store
+from ray_pipeline.store.verify import verify
 from ray_pipeline.sweep import read_sweep
+from ray_pipeline.sweep.results import all_sweeps
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -66,6 +68,29 @@ def test_ctrl_c_keeps_what_has_ended_and_says_how_to_go_on(tmp_path: Path, mark:
     assert "interrupted; what was finished is kept. To go on: ray-pipeline sweep" in said
     assert "Traceback" not in said
     assert 0 < table.count() < len(BETAS)
+    assert not list((tmp_path / "store/scratch").iterdir())
+
+
+def test_two_sweeps_at_once_in_one_store_each_end_with_their_own_trials(tmp_path: Path, mark: str) -> None:
+    write_store(tmp_path)
+    jobs = []
+    for name, objective in (("one", "silhouette_input"), ("other", "silhouette")):
+        (tmp_path / name).mkdir()
+        tune = {"model.beta": {"grid": BETAS[:2]}, "objective": objective, **OPEN}
+        config = sweep_file(tmp_path / name, tune, store=str(tmp_path / "store"), **LONG)
+        jobs.append(start("sweep", config, env=os.environ | {MARK: mark}))
+    for job in jobs:
+        said, _ = job.communicate(timeout=280)
+        assert job.returncode == 0, said
+        assert "2 ok" in said
+    found = all_sweeps(open_store(tmp_path / "store"))
+    assert sorted(sweep.about["objective"] for sweep in found) == [["silhouette"], ["silhouette_input"]]
+    for sweep in found:
+        assert sorted(row["point"]["model.beta"] for row in sweep.rows) == BETAS[:2]
+        assert (tmp_path / f"store/report/sweep-{sweep.name}.html").is_file()
+        events = (tmp_path / "store/tune" / sweep.name).rglob("events.out.*")
+        assert {path.parent.name for path in events} == {row["trial_id"] for row in sweep.rows}
+    assert verify(open_store(tmp_path / "store")) == []
     assert not list((tmp_path / "store/scratch").iterdir())
 
 
@@ -125,6 +150,8 @@ def test_a_trial_trained_again_scores_the_same(ray_session: Any, tmp_path: Path,
     _, found = run_sweep(tmp_path, tune, scoring=two, training=training)
     ctx, row = sweep_again.context_of(open_store(tmp_path / "store"), found.rows[0]["trial_id"][:8])
     compared = sweep_again.train_again(ctx, row)
+    assert sweep_again.CHANGED not in ctx.run.notes
+    assert sweep_again.is_of_other_data(ctx, row | {"versions": {"data": "of other tracks"}})
     assert set(compared) == set(row["scores"]) and len(compared) > 20
     assert sweep_again.largest_difference(compared) <= sweep_again.AGREED, compared
     assert ctx.run.done["train"] == 2

@@ -16,6 +16,8 @@ from sweeps import OPEN, N, run_sweep, write_store
 from ray_pipeline.config import check
 from ray_pipeline.errors import ConfigError, LeaseHeld, StoreError, TrainingError
 from ray_pipeline.stages import sweep_again, sweep_tune
+from ray_pipeline.stages.report import write_reports
+from ray_pipeline.stages.sweep import NOT_COMPARED
 from ray_pipeline.stages.sweep_trial import run_trial
 from ray_pipeline.store import Lease, Table, table
 from ray_pipeline.store.verify import verify
@@ -59,6 +61,10 @@ def test_each_trial_is_a_row_with_all_that_it_came_to(folder: Path) -> None:
     assert ctx.run.done == {"sweep": 3} and ctx.run.statuses["trials"] == {"ok": 3}
     assert ctx.run.tables["trials"] == [f"trials/{found.name}.lance"]
     assert not list((folder / "store/scratch").iterdir())
+    page = folder / f"store/report/sweep-{found.name}.html"
+    assert all(row["trial_id"] in page.read_text(encoding="utf-8") for row in found.rows)
+    page.unlink()
+    assert write_reports(ctx.store) == [page] and page.is_file()
     assert verify(ctx.store) == []
 
 
@@ -125,13 +131,14 @@ def test_a_trial_that_fails_again_is_recorded_and_tried_once_more_only_if_asked(
     assert statuses(found) == {0.5: "ok", 1: "ok", 4: "ok"} and once(found)
 
 
+@pytest.mark.parametrize("kept", [1, 2], ids=["in its middle", "at its last trial"])
 def test_a_full_disk_ends_the_sweep_and_the_same_command_does_the_rest(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
     written = table.write_fragments
 
     def full(rows: Any, uri: str, **kwargs: Any) -> Any:
-        if "trials" in uri and Table(uri).count():
+        if "trials" in uri and Table(uri).count() >= kept:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return written(rows, uri, **kwargs)
 
@@ -141,7 +148,7 @@ def test_a_full_disk_ends_the_sweep_and_the_same_command_does_the_rest(
     assert "is the disk full" in told.value.hint
     monkeypatch.undo()
     ctx, found = run_sweep(folder, BETAS)
-    assert ctx.run.done == {"sweep": 2}
+    assert ctx.run.done == {"sweep": 3 - kept}
     assert statuses(found) == {0.5: "ok", 1: "ok", 4: "ok"} and once(found)
 
 
@@ -163,6 +170,8 @@ def test_gates_that_nothing_passes_end_with_the_reasons(folder: Path) -> None:
 
 def test_labels_are_used_only_if_asked_and_then_it_is_said(folder: Path) -> None:
     ctx, found = run_sweep(folder, {"model.beta": {"grid": [1, 2]}, "objective": ["ami", "silhouette_input"], **OPEN})
+    page = (folder / f"store/report/sweep-{found.name}.html").read_text(encoding="utf-8")
+    assert "LABELS WERE USED" in page
     assert found.about["uses_labels"] and any(note.startswith("labels were used") for note in ctx.run.notes)
     assert all(row["objective"] == [row["scores"]["ami"], row["scores"]["silhouette_input"]] for row in found.rows)
     assert 1 <= len(found.front) <= 2
@@ -186,13 +195,17 @@ def test_a_time_budget_begins_no_more_trials(folder: Path) -> None:
 def test_asha_stops_trials_that_are_behind(folder: Path) -> None:
     rates = [1e-2, 1e-2 + 1e-6, 1e-7, 1e-8]
     tune = {"training.learning_rate": {"grid": rates}, "scheduler": "asha", "max_concurrent": 1}
-    _, found = run_sweep(folder, tune, training={"epochs": 27, "batch_size": 16, "num_workers": 0})
+    ctx, found = run_sweep(folder, tune, training={"epochs": 27, "batch_size": 16, "num_workers": 0})
     stopped = {row["point"]["training.learning_rate"]: row for row in found.rows if row["status"] == "stopped"}
     assert set(stopped) >= {1e-7} and 1e-2 not in stopped
     assert all(row["epochs"] in {3, 9} for row in stopped.values())
     assert {row["reason"] for row in stopped.values()} <= {f"stopped by asha after {n} epochs" for n in (3, 9)}
     assert all(row["epochs"] == 27 for row in found.rows if row["status"] != "stopped")
     assert once(found) and len(found.rows) == 4
+    assert NOT_COMPARED not in ctx.run.notes
+    ctx.store.table("trials", found.name).delete("number = 4")
+    ctx, again = run_sweep(folder, tune, training={"epochs": 27, "batch_size": 16, "num_workers": 0})
+    assert NOT_COMPARED in ctx.run.notes and len(again.rows) == 4 and once(again)
 
 
 def test_a_population_passes_weights_on_under_new_settings(folder: Path) -> None:

@@ -10,24 +10,27 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sweeps import OPEN, run_sweep, write_store
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray]
 
 Get = Any
 
 
-@pytest.fixture
-def sweep(ray_session: Any, tmp_path: Path) -> Any:
-    write_store(tmp_path)
-    return run_sweep(tmp_path, {"model.beta": {"grid": [0.5, 2]}, **OPEN})
+@pytest.fixture(scope="module")
+def sweep(ray_session: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A sweep of one trial that was made one longer: context and result of the second run."""
+    folder = tmp_path_factory.mktemp("sweep")
+    write_store(folder)
+    drawn = {"model.beta": {"uniform": [0.5, 2]}, **OPEN}
+    run_sweep(folder, drawn | {"num_samples": 1})
+    return run_sweep(folder, drawn | {"num_samples": 2})
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def get(sweep: Any) -> Iterator[Get]:
     """`get("data/runs")`: what the API of a TensorBoard over ``<store>/tune`` answers."""
     with socket.socket() as free:
@@ -69,6 +72,14 @@ def until(get: Get, path: str, n: int) -> Any:
     raise AssertionError(f"{path} has not {n} parts after 150 s")
 
 
+def test_a_longer_sweep_does_what_is_new_and_has_its_page(sweep: Any) -> None:
+    ctx, found = sweep
+    assert ctx.run.done == {"sweep": 1}
+    assert [(row["number"], row["status"]) for row in found.rows] == [(1, "ok"), (2, "ok")]
+    page = ctx.store.root / f"report/sweep-{found.name}.html"
+    assert all(row["trial_id"] in page.read_text(encoding="utf-8") for row in found.rows)
+
+
 def test_tensorboard_shows_runs_curves_and_hparams(sweep: Any, get: Get) -> None:
     _, found = sweep
     runs = {f"{found.name}/{row['trial_id']}": row for row in found.rows}
@@ -86,7 +97,7 @@ def test_tensorboard_shows_runs_curves_and_hparams(sweep: Any, get: Get) -> None
     assert {"objective/silhouette_input", "score/ami"} <= metrics
 
 
-def test_event_files_hold_no_former_try(sweep: Any, tmp_path: Path) -> None:
+def test_event_files_hold_no_former_try(sweep: Any) -> None:
     ctx, found = sweep
     files = list((ctx.store.root / "tune" / found.name).rglob("events.out.*"))
     assert sorted(path.parent.name for path in files) == sorted(row["trial_id"] for row in found.rows)

@@ -147,6 +147,18 @@ def test_yardstick_leaves_words_out_and_constants_alone() -> None:
     assert (x[:, 0] == 0).all()
 
 
+def test_each_view_has_the_same_share_of_the_yardstick() -> None:
+    """Of a log-mel's pixels there are hundreds of times as many as of means, and they are not to be all that counts."""
+    rng = np.random.default_rng(0)
+    pixels = rng.normal(size=(40, 16, 32)).astype(np.float16)
+    pixels[:, 0] = 1.0
+    x = experiment.yardstick(replace(make(), views={"log_mel": pixels, "mfcc": make().views["mfcc"]}))
+    assert x.shape == (40, 512 + 20) and np.isfinite(x).all()
+    variance = x.var(axis=0)
+    assert variance[:512].sum() == pytest.approx(variance[512:].sum(), rel=1e-4)
+    assert variance.sum() == pytest.approx(480 + 20, rel=1e-4), "on average as much a column as with one view"
+
+
 @pytest.mark.parametrize("shape", [(2, 1), (5, 2), (5, 8), (9, 2)])
 def test_layout_is_a_map_for_any_size(shape: tuple[int, int]) -> None:
     flat = experiment.layout(np.random.default_rng(0).normal(size=shape).astype(np.float32), 0)

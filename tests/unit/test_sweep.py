@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ray_pipeline.config import load
+from ray_pipeline import experiment
+from ray_pipeline.collection import Collection
+from ray_pipeline.config import check, load
 from ray_pipeline.errors import ConfigError
+from ray_pipeline.metrics.latent import RECONSTRUCTION_SLACK
 from ray_pipeline.metrics.score import Score
-from ray_pipeline.space import Gates, Tune
+from ray_pipeline.space import MOST_IN_TIME, Gates, Tune
 from ray_pipeline.sweep import WORST, config_of, judge, pareto_front, trials
 from ray_pipeline.sweep.objective import check_objectives, uses_labels
-from ray_pipeline.sweep.proposers import Listed, Optuna
+from ray_pipeline.sweep.proposers import Listed, Optuna, n_points
 
 HEAD = "source: {kind: folder, root: /}\nmodel: {kind: beta}\ntune:\n"
 
@@ -85,6 +88,7 @@ def test_together_sets_several_keys_at_once(tmp_path: Path) -> None:
         ("model.beta: {grid: [1]}\nnum_samples: 0", "sweep.yaml:5: tune.num_samples"),
         ("model.beta: {uniform: [1, 2]}\nsearch: grid", "search is grid, and model.beta would have to be drawn"),
         ("num_samples: 3", "names nothing to search"),
+        ("model.beta: {uniform: [1, 2]}\nsearch: optuna", "search optuna needs num_samples or time_budget_s"),
         ("model.kind: {grid: [vae, bta]}", "sweep.yaml:4: model.kind: unknown model 'bta'; did you mean 'beta'"),
     ],
 )
@@ -102,9 +106,25 @@ def test_a_config_without_the_block_is_no_sweep(tmp_path: Path) -> None:
 
 def test_objectives_are_metrics_their_lift_or_their_z() -> None:
     check_objectives(["silhouette_input", "silhouette.lift", "ami", "silhouette@permuted"])
-    with pytest.raises(ConfigError, match="unknown metric 'silhuette'; did you mean 'silhouette'"):
-        check_objectives(["silhuette"])
+    check_objectives(["silhouette@permuted.z", "ami@artists", "ami@artists.lift", "mig@rotated", "coverage"])
     assert uses_labels(["silhouette_input", "ami"]) and not uses_labels(["silhouette_input"])
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("silhuette", "unknown metric 'silhuette'; did you mean 'silhouette'"),
+        ("silhouette@foo", "there is no 'silhouette@foo'; there is silhouette@permuted"),
+        ("silhouette@permuted.zz", r"there is no '\.zz' of silhouette; there is silhouette\.lift, silhouette\.z"),
+        ("silhouette.", r"there is no '\.' of silhouette"),
+        ("ami:nothing", "there is no 'ami:nothing'; there is ami@artists"),
+        ("silhouette_input@permuted", "there is none but silhouette_input"),
+        ("reconstruction.lift", r"there is no '\.lift' of reconstruction; there is none"),
+    ],
+)
+def test_an_objective_that_no_trial_can_have_is_refused(name: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        check_objectives([name])
 
 
 LABELS = np.repeat(np.arange(4, dtype=np.int32), 25)
@@ -142,6 +162,34 @@ def test_a_gated_trial_is_worth_the_worst_and_says_why(scores: list[Score], labe
                   ["silhouette_input"], Gates())  # fmt: skip
     assert found.values == (WORST,)
     assert reason in found.reason
+
+
+def test_what_rebuilds_as_pca_does_is_not_gated_by_rounding() -> None:
+    """The gate allows the slack that the verdict "collapsed" does."""
+    bound = 10.0 * (1 + RECONSTRUCTION_SLACK)
+    assert judge([scored(error=bound)], [LABELS], ["silhouette_input"], Gates()).reason == ""
+    assert judge([scored(error=bound * 1.0001)], [LABELS], ["silhouette_input"], Gates()).reason.startswith("rebuilds")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_pca_of_two_components_passes_the_gate_that_is_held_against_it(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = (rng.normal(size=(60, 3)) @ rng.normal(size=(3, 20)) + rng.normal(size=(60, 20))).astype(np.float32)
+    names = [str(i) for i in range(60)]
+    collection = Collection(names, names, {"mfcc": x}, {"mfcc": np.ones(60, np.bool_)})
+    plain = {"source": {"kind": "folder", "root": "/"}, "features": ["mfcc"], "lyrics": {"backend": "none"},
+             "fusion": {"kind": "audio"}, "model": {"kind": "pca", "n_components": 2},
+             "clusterer": {"kind": "kmeans", "n_clusters": 4}, "scoring": {"null_draws": 2}}  # fmt: skip
+    _, _, found = experiment.run(collection, check(plain), seed)
+    assert judge([found.scores], [found.labels], ["silhouette_input"], Gates()).reason == ""
+
+
+def test_a_trial_on_much_fewer_tracks_than_others_is_not_compared() -> None:
+    fewer = judge([scored()], [LABELS], ["silhouette_input"], Gates(), most_tracks=126)
+    assert fewer.reason == "places 100 tracks, others 126: not to be compared" and fewer.values == (WORST,)
+    assert fewer.metrics["silhouette_input"] == 0.3, "its scores are kept"
+    assert judge([scored()], [LABELS], ["silhouette_input"], Gates(), most_tracks=125).reason == ""
+    assert judge([scored()], [LABELS], ["silhouette_input"], Gates(fewest_tracks=0), most_tracks=999).reason == ""
 
 
 def test_gates_can_be_opened() -> None:
@@ -195,3 +243,22 @@ def test_optuna_chooses_among_points_that_set_several_keys() -> None:
     assert {"model.kind": "beta", "model.beta": 4} in seen
     again = Optuna(tune, 0, [(point, (0.0,)) for point in seen])
     assert again.ask() is None
+
+
+def test_optuna_is_asked_for_every_point_of_a_grid_unless_fewer_are_asked_for() -> None:
+    grid = {"model.beta": {"grid": [0.5, 1, 4]}, "training.epochs": {"randint": [3, 6]}, "search": "optuna"}
+    assert n_points(tune_block(**grid)) == 12
+    assert n_points(tune_block(**grid, num_samples=5)) == 5
+    both = [{"model.kind": "vae"}, {"model.kind": "beta"}]
+    assert n_points(tune_block(together=both, search="optuna")) == 2
+    proposer, asked = Optuna(tune_block(**grid), seed=0), []
+    while (point := proposer.ask()) is not None:
+        asked.append(tuple(sorted(point.items())))
+        proposer.tell(point, [0.0])
+    assert len(set(asked)) == len(asked) == 12
+
+
+def test_a_time_budget_alone_ends_draws() -> None:
+    drawn = {"model.beta": {"uniform": [0.1, 8]}, "time_budget_s": 9}
+    assert len(list(tune_block(**drawn).points(0))) == MOST_IN_TIME
+    assert n_points(tune_block(**drawn, search="optuna")) == MOST_IN_TIME

@@ -19,7 +19,7 @@ from ray_pipeline.stages import sweep as stage
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.sweep_log import Log
 from ray_pipeline.stages.sweep_mlflow import Tracked
-from ray_pipeline.store import Store, Table
+from ray_pipeline.store import Run, Store, Table, record_run
 from ray_pipeline.sweep import WORST, Sweep, read_sweep
 from ray_pipeline.sweep.results import as_yaml, find_trial, read_rows
 
@@ -40,14 +40,19 @@ def row(number: int, status: str, objective: list[float], reason: str = "", **mo
         "objective": objective,
         "scores": [("silhouette_input", objective[0])],
         "spread": [("silhouette_input", 0.01)],
+        "n_tracks": 72,
         "versions": "{}",
     } | more
+
+
+def about(objective: list[str]) -> dict[str, Any]:
+    return {"objective": objective, "uses_labels": False, "scheduler": "none", "n_tracks": 90}
 
 
 def stored(root: Path, rows: list[dict[str, Any]], objective: list[str]) -> Sweep:
     store = Store(root)
     table: Table = store.table("trials", "s")
-    table.create(schemas.TRIALS, {"objective": objective, "uses_labels": False, "scheduler": "none"})
+    table.create(schemas.TRIALS, about(objective))
     table.append(pa.Table.from_pylist(rows, schema=table.schema()))
     return read_sweep(store, "s")
 
@@ -199,5 +204,19 @@ def test_the_board_tells_each_trial_once(log: Log, capsys: pytest.CaptureFixture
         assert [next(iter(column.cells)) for column in table.columns][:4] == ["a", "running", "4", "5"]
         log.heard("a", {"points": [], "seconds": 2.5, "outcome": outcome(0.2)})
         log.look(now=True)
-    assert capsys.readouterr().out == "trial 1 of 2  a ok: 0.2  learning_rate=0.001  2.5 s\n"
+    assert capsys.readouterr().out == "trial 1 of 2  a ok: 0.2  learning_rate=0.001  30 tracks  2.5 s\n"
     assert board(log).title == "1 of 2 trials  1 ok"
+
+
+def test_a_trial_of_several_sweeps_is_that_of_the_last_one_unless_another_is_named(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for name, time, value in (("aa", "2025-01-02", 0.2), ("zz", "2025-01-01", 0.1)):
+        table = store.table("trials", name)
+        table.create(schemas.TRIALS, about(["silhouette_input"]))
+        table.append(pa.Table.from_pylist([row(1, "ok", [value])], schema=table.schema()))
+        record_run(store, Run(time=time, command="sweep", config={}, tables={"trials": [f"trials/{name}.lance"]}))
+    assert find_trial(store, "1111")[0].name == "aa", "it ran last, though its name comes first"
+    assert find_trial(store, "1111", "zz")[1]["objective"] == [0.1]
+    with pytest.raises(StoreError, match="no sweep 'yy'; there are: aa, zz"):
+        find_trial(store, "1111", "yy")
+    assert "# on 72 of 90 tracks" in as_yaml(read_sweep(store, "aa"), store)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import typer
 
 from ray_pipeline import experiment, shelf
 from ray_pipeline.audit.settings import settings
 from ray_pipeline.audit.study import ROWS
+from ray_pipeline.cli.main import app
 from ray_pipeline.collection import Collection
 from ray_pipeline.config import Config, check, load
 from ray_pipeline.errors import RayPipelineError
@@ -137,3 +140,34 @@ def told(kind: str) -> dict[str, Any]:
     """What a model cannot do without."""
     field = shelf.params_of("model", kind).model_fields.get("condition")
     return {"model.condition": {"label": "collection"}} if field is not None and field.is_required() else {}
+
+
+def told_commands() -> list[tuple[str, str]]:
+    """(file, command) of every `ray-pipeline …` line in the comments of the configs."""
+    return [
+        (name, line.removeprefix("#").strip())
+        for name in FILES
+        for line in (FOLDER / name).read_text(encoding="utf-8").splitlines()
+        if line.startswith("#") and line.removeprefix("#").strip().startswith("ray-pipeline ")
+    ]
+
+
+@pytest.mark.parametrize(("name", "line"), told_commands())
+def test_commands_in_comments_are_commands(name: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(FOLDER.parent)
+    words = shlex.split(line.partition(">")[0])[1:]
+    group: Any = typer.main.get_command(app)
+    with group.make_context("ray-pipeline", words) as whole:
+        command, _, rest = group.resolve_command(whole, words)
+        with group.commands[command].make_context(command, rest, parent=whole) as told:
+            config = told.params.get("config")
+            if config is not None and config.is_file():
+                load(config, told.params["sets"])
+
+
+def test_commands_stand_in_lines_of_their_own_where_they_are_checked() -> None:
+    assert len(told_commands()) >= 12
+    for name in FILES:
+        for line in (FOLDER / name).read_text(encoding="utf-8").splitlines():
+            before, mark, after = line.partition("#")
+            assert not (before.strip() and mark and "ray-pipeline " in after), f"{name}: {line}"
