@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from ray_pipeline import experiment
+from ray_pipeline import experiment, metrics
 from ray_pipeline.audit.settings import settings
 from ray_pipeline.audit.study import StudyRow
 from ray_pipeline.collection import Collection
@@ -19,12 +19,16 @@ from ray_pipeline.models.condition import condition_of
 
 @dataclass(frozen=True)
 class Outcome:
-    """`scores` are rows as in the SCORES schema; `fit` holds loss parts of the last epoch and the number of parameters."""
+    """`scores` are rows as in the SCORES schema; `fit` holds loss parts of the last epoch and the number of parameters.
+
+    `join` has what `join_check` finds of each external score, for the config's first seed.
+    """
 
     seed: int
     scores: list[dict[str, Any]]
     fit: dict[str, float]
     diverged: bool = False
+    join: list[dict[str, Any]] = field(default_factory=list)
 
 
 def run_row(row: StudyRow, collection: Collection, config: Config, seed: int) -> Outcome:
@@ -42,15 +46,21 @@ def run_row(row: StudyRow, collection: Collection, config: Config, seed: int) ->
     fitted, _, evaluation = experiment.run(told, configured, seed)
     if row.zero_fill:
         evaluation = replace(evaluation, scores=[*evaluation.scores, _gap(evaluation, collection, config, seed)])
-    return Outcome(seed, _rows(evaluation, seed), _fit(fitted), fitted.card["status"] == "diverged")
+    join = _join(evaluation, collection, seed) if seed == config.seed else []
+    return Outcome(seed, _rows(evaluation, seed), _fit(fitted), fitted.card["status"] == "diverged", join)
 
 
 def _gap(evaluation: Evaluation, collection: Collection, config: Config, seed: int) -> Any:
     """What the clusters know of the gap that was filled."""
-    from ray_pipeline import metrics
-
     present = collection.masks[LYRICS]
     return metrics.missingness_score(evaluation.labels, present, permutations=config.scoring.permutations, seed=seed)
+
+
+def _join(evaluation: Evaluation, collection: Collection, seed: int) -> list[dict[str, Any]]:
+    """What becomes of the scores with labels when those are dealt to other tracks."""
+    if not any(collection.labels):
+        return []
+    return [asdict(one) for one in metrics.join_check(evaluation.labels, collection.labels, seed=seed)]
 
 
 def _rows(evaluation: Evaluation, seed: int) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ def possible(row: StudyRow, config: Config, n_with_words: int) -> str:
             return f"not possible here: none of {', '.join(VIEWS[MEANS if sees == HYBRID else sees])} is among the features"
     if row.sees == HYBRID and n_with_words < FEWEST_WITH_WORDS:
         return NO_LYRICS
-    if _needs_label(row) and config.scoring.label is None:
+    if needs_label(row) and config.scoring.label is None:
         return "not possible here: no label is named (scoring.label)"
     return ""
 
@@ -70,5 +70,6 @@ def _with(config: Config, sees: str, model: dict[str, Any], fusion: str, cluster
     return check(config.plain() | {"fusion": fused, "model": model, "clusterer": clusterer})
 
 
-def _needs_label(row: StudyRow) -> bool:
+def needs_label(row: StudyRow) -> bool:
+    """Whether the model of `row` is given the label that its clusters are held against."""
     return "condition" in row.model or row.late == "with_genre"

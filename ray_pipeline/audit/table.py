@@ -14,7 +14,8 @@ from ray_pipeline.audit.study import ALL_SIX, LEAD, StudyRow
 from ray_pipeline.metrics.score import LEAK
 
 CONTROLS = "Controls"
-SHOWN = (*ALL_SIX, "ami", "silhouette_input", "ami_missing")
+GAP = "ami_missing"
+SHOWN = (*ALL_SIX, "ami", "silhouette_input", GAP)
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,8 @@ def _here(metric: str, scores: list[dict[str, Any]], p: float | None, outcomes: 
     z = _mean([score["z"] for score in scores])
     if metric in LEAD:
         return verdicts.of_internal(z, _collapsed(outcomes))
+    if metric == GAP:
+        return verdicts.of_gap(p)
     leak = next((score["note"] for score in scores if (score["note"] or "").startswith(LEAK)), "")
     return verdicts.of_external(p, leak.split(";")[0])
 

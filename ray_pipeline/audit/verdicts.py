@@ -45,6 +45,17 @@ def of_external(p: float | None, leak: str) -> str:
     return f"above chance, p = {p:.3f}" if p <= ALPHA else f"at chance, p = {p:.2f}"
 
 
+def of_gap(p: float | None) -> str:
+    """Agreement of the clusters with "has lyrics": above chance they tell of the gap in the data."""
+    if p is None:
+        return "no gap in lyrics to follow"
+    return (
+        f"follows the gap in lyrics, not music: p = {p:.3f}"
+        if p <= ALPHA
+        else f"gap in lyrics not followed, p = {p:.2f}"
+    )
+
+
 def of_fit(metric: str, reported: float | None, mean: float) -> str:
     """A loss, or the number of parameters, beside the study's."""
     if reported is None:

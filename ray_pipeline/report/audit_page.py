@@ -11,11 +11,24 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ray_pipeline.audit.joins import JOIN
 from ray_pipeline.audit.table import CONTROLS, Line
 from ray_pipeline.metrics.score import LEAK
 from ray_pipeline.report.html import asset, environment, policy, write_page
 from ray_pipeline.report.plots import Strip
 
+GOOD = ("above", "the join holds")
+BAD = (
+    "collapsed",
+    LEAK,
+    "at chance, p",
+    "structureless data scores",
+    "worse than",
+    "diverged",
+    "follows the gap",
+    "no better than dealt",
+    "does not depend on the join",
+)
 WIDTH, MARGIN = 150.0, 6.0
 PICTURED = {
     "silhouette": (-0.1, 0.6),
@@ -57,6 +70,7 @@ def render(table: Sequence[Line], *, store: str, n_tracks: int, label: str | Non
         "label": label,
         "tables": _tables(table),
         "controls": CONTROLS,
+        "join": JOIN,
         "strip": _strip,
         "tone": _tone,
         "named": lambda metric: NAMES.get(metric, metric.replace("_", " ").capitalize()),
@@ -97,8 +111,6 @@ def _strip(line: Line) -> Strip | None:
 
 def _tone(line: Line) -> str:
     said = line.verdict.rpartition("here: ")[2]
-    if any(
-        word in said for word in ("collapsed", LEAK, "at chance", "structureless data scores", "worse than", "diverged")
-    ):
+    if any(word in said for word in BAD):
         return "bad"
-    return "good" if "above" in said or said in {"exact", "agrees"} else "plain"
+    return "good" if any(word in said for word in GOOD) or said in {"exact", "agrees"} else "plain"

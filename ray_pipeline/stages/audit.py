@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from ray_pipeline import experiment, model_files
-from ray_pipeline.audit import ROWS, Line, Outcome, StudyRow, controls, lines, possible, run_row
+from ray_pipeline.audit import ROWS, Line, Outcome, StudyRow, controls, joins, lines, possible, run_row
 from ray_pipeline.audit.settings import settings, view_of
 from ray_pipeline.audit.study import BETA, HYBRID, MEANS, STATS
 from ray_pipeline.collection import Collection
@@ -28,7 +28,7 @@ from ray_pipeline.stages.train import seeds
 from ray_pipeline.stages.transcribe import has_lyrics
 from ray_pipeline.store import Folder, digest
 
-VERSION = 1
+VERSION = 2
 TOLD = "outcome.json"
 CPUS_PER_TASK = 0.9
 PROBED_EPOCHS = 3
@@ -48,12 +48,13 @@ def audit(ctx: Context) -> int:
     with ctx.timed("audit"), ctx.store.lease("audit"):
         collection = read_all_views(ctx)
         tasks = _tasks(ctx, collection)
-        missing = [task for task in tasks if not _folder(ctx, task[2]).is_file(TOLD)]
+        missing = _missing(ctx, tasks)
         ctx.progress("audit", 0, len(missing))
-        for done, (name, found) in enumerate(_on_ray(ctx, collection, missing), start=1):
-            model_files.write_folder(_folder(ctx, name), {}, "outcome", found)
+        for done, (name, outcome) in enumerate(_on_ray(ctx, collection, missing), start=1):
+            model_files.write_folder(_folder(ctx, name), {}, "outcome", outcome)
             ctx.progress("audit", done, len(missing))
-        _write(ctx, collection, [*lines(_outcomes(ctx, collection, tasks)), *controls()])
+        found = _outcomes(ctx, collection, tasks)
+        _write(ctx, collection, [*lines(found), *joins(found), *controls()])
         ctx.run.done["audit"] = len(missing)
     return len(missing)
 
@@ -62,7 +63,7 @@ def plan(ctx: Context) -> list[str]:
     """What an audit would run and how long it may take, by a short probe of the study's Beta-VAE."""
     collection = read_all_views(ctx)
     tasks = _tasks(ctx, collection)
-    missing = {name for _, _, name in tasks if not _folder(ctx, name).is_file(TOLD)}
+    missing = _missing(ctx, tasks)
     left_out = [f"  {row.table}, {row.name}: {why}" for row in ROWS if (why := _possible(ctx, row, collection))]
     said = f"audit: {len(missing)} of {len({name for _, _, name in tasks})} experiments to run on {len(collection):,} tracks"
     return [f"{said}, about {len(missing) * _probe(ctx, collection):,.0f} s with one CPU", *left_out]
@@ -85,6 +86,12 @@ def _tasks(ctx: Context, collection: Collection) -> list[Task]:
     return [(row, seed, _name(ctx, collection, row, seed)) for row in rows for seed in seeds(ctx.config)]
 
 
+def _missing(ctx: Context, tasks: list[Task]) -> list[Task]:
+    """One task of each distinct experiment that has no outcome yet."""
+    distinct = {name: (row, seed, name) for row, seed, name in tasks}
+    return [task for task in distinct.values() if not _folder(ctx, task[2]).is_file(TOLD)]
+
+
 def _possible(ctx: Context, row: StudyRow, collection: Collection) -> str:
     n_with_words = int(collection.masks[LYRICS].sum()) if LYRICS in collection.masks else 0
     return possible(row, ctx.config, n_with_words)
@@ -105,24 +112,23 @@ def _folder(ctx: Context, name: str) -> Folder:
 
 def _on_ray(ctx: Context, collection: Collection, tasks: list[Task]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Name and outcome of each distinct experiment, as they finish."""
-    distinct = {name: (row, seed) for row, seed, name in tasks}
-    if not distinct:
+    if not tasks:
         return
     ray = session.connect(ctx)
     shared, config = ray.put(collection), ctx.config.plain()
     remote = ray.remote(num_cpus=CPUS_PER_TASK, max_retries=2)(_one)
-    running = {remote.remote(shared, config, ROWS.index(row), seed): name for name, (row, seed) in distinct.items()}
+    running = {remote.remote(shared, config, row, seed): name for row, seed, name in tasks}
     while running:
         (ready,), _ = ray.wait(list(running), num_returns=1)
         yield running.pop(ready), ray.get(ready)
 
 
-def _one(collection: Collection, config: dict[str, Any], row: int, seed: int) -> dict[str, Any]:
+def _one(collection: Collection, config: dict[str, Any], row: StudyRow, seed: int) -> dict[str, Any]:
     """Runs in a Ray task. What cannot be fitted is an outcome too."""
     began = time.monotonic()
     try:
         with session.one_thread():
-            found = asdict(run_row(ROWS[row], collection, check(config), seed))
+            found = asdict(run_row(row, collection, check(config), seed))
     except RayPipelineError as error:
         found = {"error": str(error)}
     return found | {"seconds": round(time.monotonic() - began, 2)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,11 @@ import numpy as np
 import pytest
 from configs import make_config
 
-from ray_pipeline.audit import ROWS, Outcome, StudyRow, controls, lines, possible, run_row
+from ray_pipeline.audit import ROWS, Outcome, StudyRow, controls, joins, lines, possible, run_row
 from ray_pipeline.audit.controls import gaussian, random_clusters
 from ray_pipeline.audit.settings import NO_LYRICS
 from ray_pipeline.audit.table import CONTROLS, Line
-from ray_pipeline.audit.verdicts import of_external, of_fit, of_internal, of_reported
+from ray_pipeline.audit.verdicts import of_external, of_fit, of_gap, of_internal, of_reported
 from ray_pipeline.collection import Collection
 from ray_pipeline.report import audit_page
 
@@ -113,6 +114,12 @@ def test_scores_with_labels_in_words() -> None:
     assert of_external(0.001, "label leak: the model was given it") == "label leak: the model was given it"
 
 
+def test_clusters_that_follow_a_gap_are_never_praised() -> None:
+    assert of_gap(0.41) == "gap in lyrics not followed, p = 0.41"
+    assert of_gap(0.001) == "follows the gap in lyrics, not music: p = 0.001"
+    assert of_gap(None) == "no gap in lyrics to follow"
+
+
 def test_fits_in_words() -> None:
     assert of_fit("n_parameters", 365_908, 365_908.0) == "exact"
     assert of_fit("loss_reconstruction", 15.7, 16.0) == "agrees"
@@ -139,6 +146,23 @@ def test_zeros_passed_off_as_lyrics_split_by_the_gap(config: Any, collection: Co
     by_metric = {score["metric"]: score for score in run_row(ZEROS, collection, config, 0).scores}
     masked = {score["metric"]: score for score in run_row(HYBRID, collection, config, 0).scores}
     assert by_metric["ami_missing"]["value"] > masked["ami_missing"]["value"]
+
+
+def test_splitting_by_the_gap_is_bad_on_the_page(config: Any, collection: Collection) -> None:
+    gap = line_of(lines([(ZEROS, [run_row(ZEROS, collection, config, 0)])]), "ami_missing")
+    assert gap.p is not None and gap.p < 0.05
+    assert "follows the gap in lyrics, not music" in gap.verdict and "above" not in gap.verdict
+    page = audit_page.render([gap], store="s", n_tracks=N, label=None)
+    assert f'<span class="verdict bad">{gap.verdict}</span>' in page
+
+
+def test_the_join_is_checked_on_the_first_seed_alone(config: Any, collection: Collection) -> None:
+    """On the first row of a table that was run: here the CVAE, which knows the genre, is passed over."""
+    outcomes = [run_row(PCA, collection, config, seed) for seed in (0, 1)]
+    assert [len(one.join) for one in outcomes] == [4, 0]
+    found = joins([(CVAE, outcomes), (BETA, NO_LYRICS), (PCA, outcomes)])
+    assert [line.row for line in found] == ["Task 2, PCA + k-means"] * 4
+    assert run_row(PCA, replace(collection, labels=[], label=None), config, 0).join == []
 
 
 def test_diverged_is_said(config: Any) -> None:

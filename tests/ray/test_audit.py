@@ -1,0 +1,104 @@
+"""The audit as a command runs it, on FMA's tables in small: what is kept, what is said, and what a wrong join shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fma_tables import MFCC, write_features, write_tracks
+
+from ray_pipeline.audit import ROWS
+from ray_pipeline.audit.joins import JOIN
+from ray_pipeline.stages import audit as stage
+from ray_pipeline.stages.import_features import import_features
+from ray_pipeline.stages.ingest import ingest
+
+pytestmark = pytest.mark.ray
+
+N = 64
+RUN = {("Task 2", "PCA + k-means"), ("Table 1", "Beta-VAE"), ("Table 2", "Beta-VAE"), ("Table 2", "weighted average")}
+EXTERNAL = ["ami", "ari", "nmi", "purity"]
+
+
+@pytest.fixture(autouse=True)
+def _few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "ROWS", tuple(row for row in ROWS if (row.table, row.name) in RUN))
+    monkeypatch.setattr("ray_pipeline.audit.table.DIMS", (1,))
+
+
+@pytest.fixture
+def prepared(ray_session: Any, context: Callable[..., Any], tmp_path: Path) -> Callable[..., Any]:
+    """`prepared(genres)`: the context of an audit of `N` tracks in two groups, whose genres in the labels file are given."""
+
+    def make(genres: list[str]) -> Any:
+        rng, fma = np.random.default_rng(0), tmp_path / "fma"
+        write_tracks(fma, {track: {"title": f"t{track}"} for track in range(1, N + 1)})
+        heard = rng.normal(size=(N, len(MFCC))) + 4 * (np.arange(N) % 2)[:, None]
+        write_features(fma, dict(enumerate(heard.tolist(), start=1)))
+        labels = tmp_path / "labels.csv"
+        rows = [f"{track},{genre}\n" for track, genre in enumerate(genres, start=1)]
+        labels.write_text("".join(["track_id,label\n", *rows]), encoding="utf-8")
+        ctx = context(
+            "audit",
+            source={"kind": "fma", "root": str(fma), "labels_file": str(labels)},
+            features=["mfcc_native", "fma_mfcc"],
+            scoring={"label": "label", "seeds": 1, "null_draws": 2, "permutations": 99},
+        )
+        ingest(ctx)
+        import_features(ctx)
+        return ctx
+
+    return make
+
+
+def table_of(ctx: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((ctx.store.root / "report/audit.json").read_text(encoding="utf-8"))
+    return found
+
+
+def joins_of(ctx: Any) -> dict[str, list[dict[str, Any]]]:
+    """Lines of the label join by row."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for line in table_of(ctx):
+        if line["table"] == JOIN:
+            found.setdefault(line["row"], []).append(line)
+    return found
+
+
+def test_second_audit_has_nothing_to_do(prepared: Callable[..., Any]) -> None:
+    ctx = prepared(["Rock", "Pop"] * (N // 2))
+    assert stage.audit(ctx) == 2, "of three rows that can be run two are one experiment"
+    first = table_of(ctx)
+    assert stage.audit(ctx) == 0
+    assert table_of(ctx) == first
+    by_row = {(line["table"], line["row"], line["metric"]): line for line in first}
+    assert by_row["Task 2", "PCA + k-means", "ami"]["verdict"].startswith("above chance")
+    assert by_row["Table 1", "Beta-VAE", "loss_kl"]["reproduced_mean"] is not None
+    assert "no lyrics" in by_row["Table 2", "weighted average", "silhouette"]["verdict"]
+
+
+def test_labels_on_their_own_tracks_fall_to_chance_once_dealt_to_others(prepared: Callable[..., Any]) -> None:
+    ctx = prepared(["Rock", "Pop"] * (N // 2))
+    stage.audit(ctx)
+    found = joins_of(ctx)
+    assert list(found) == ["Task 2, PCA + k-means", "Table 1, Beta-VAE", "Table 2, Beta-VAE"]
+    held = found["Task 2, PCA + k-means"]
+    assert [line["metric"] for line in held] == EXTERNAL
+    for line in held:
+        assert line["verdict"].startswith("the join holds") and line["p"] < 0.05
+        assert line["reproduced_mean"] > line["null_mean"] + 0.1
+    page = (ctx.store.root / "report/audit.html").read_text(encoding="utf-8")
+    assert "the join holds" in page and "dealt to other tracks a hundred times" in page
+
+
+def test_labels_of_other_tracks_are_found_out(prepared: Callable[..., Any]) -> None:
+    wrong = np.random.default_rng(3).permutation(["Rock", "Pop"] * (N // 2)).tolist()
+    ctx = prepared(wrong)
+    stage.audit(ctx)
+    for line in joins_of(ctx)["Task 2, PCA + k-means"]:
+        assert "those are of other tracks" in line["verdict"]
+        assert line["p"] > 0.05
