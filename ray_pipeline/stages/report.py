@@ -42,7 +42,7 @@ def write_report(store: Store, run: Run) -> str:
     return store.files.at("report/index.html")
 
 
-def write_reports(store: Store) -> list[Path]:
+def write_reports(store: Store) -> list[str]:
     """Write the report of the latest run that clustered something, and the page of each sweep, where there are any.
 
     Raises

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from ray_pipeline.report.sweep_data import of_sweep
 from ray_pipeline.report.sweep_page import write
@@ -13,8 +12,8 @@ from ray_pipeline.sweep import Sweep
 from ray_pipeline.sweep.results import all_sweeps
 
 
-def write_sweep(store: Store, found: Sweep, *, seconds: float | None = None, notes: Sequence[str] = ()) -> Path:
-    """Write the page of a sweep as it stands; `seconds` and `notes` are those of the run that ends here."""
+def write_sweep(store: Store, found: Sweep, *, seconds: float | None = None, notes: Sequence[str] = ()) -> str:
+    """Write the page of a sweep as it stands; its address. `seconds` and `notes` are those of the run that ends here."""
     data = of_sweep(
         found,
         store=str(store.root),
@@ -23,9 +22,11 @@ def write_sweep(store: Store, found: Sweep, *, seconds: float | None = None, not
         seconds=seconds,
         notes=notes,
     )
-    return write(data, store.folder("report"))
+    page = write(data, store.folder("report"))
+    store.keep("report")
+    return store.files.at(f"report/{page.name}")
 
 
-def write_sweeps(store: Store) -> list[Path]:
-    """Write the pages of all sweeps of a store again, those that were interrupted too."""
+def write_sweeps(store: Store) -> list[str]:
+    """Write the pages of all sweeps of a store again, those that were interrupted too; their addresses."""
     return [write_sweep(store, found) for found in all_sweeps(store)]

@@ -56,7 +56,7 @@ def train(ctx: Context) -> int:
 def models_left(ctx: Context) -> int:
     """How many of this config's models are not fitted yet."""
     ids = model_ids(ctx, read_collection(ctx)).values()
-    return sum(not (_folder(ctx, name) / "card.json").is_file() for name in ids)
+    return sum(not _folder(ctx, name).is_file("card.json") for name in ids)
 
 
 def load_fitted(ctx: Context, name: str) -> Fitted:
