@@ -10,14 +10,11 @@ in less than that is not held up.
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ray_pipeline import errors, experiment, model_files
 from ray_pipeline.config import Config, check
@@ -25,12 +22,9 @@ from ray_pipeline.errors import RayPipelineError, ResourceError, StoreError, Tra
 from ray_pipeline.experiment import Collection
 from ray_pipeline.stages import session
 from ray_pipeline.stages.context import Context
+from ray_pipeline.stages.epochs import LOG, followed, noting
 from ray_pipeline.store import Folder, folder_at
 
-if TYPE_CHECKING:
-    from ray_pipeline.training import Epoch
-
-LOG = "train.jsonl"
 RAYS_OWN = "fit"
 CPUS_PER_WORKER = 0.9
 MAX_FAILURES = 2
@@ -52,10 +46,11 @@ def fit_models(ctx: Context, collection: Collection, wanted: dict[int, str], fol
     """
     use_gpu = _use_gpu(ctx)
     log = ctx.store.folder("logs") / LOG
-    if ctx.config.training.num_workers == 0:
-        fit_here(collection, ctx.config, wanted, folder, log, "cuda" if use_gpu else "cpu")
-    else:
-        _fit_on_ray(ctx, collection, wanted, folder, log, use_gpu)
+    with followed(log, ctx.config.training.epochs * len(wanted), partial(ctx.progress, "train")):
+        if ctx.config.training.num_workers == 0:
+            fit_here(collection, ctx.config, wanted, folder, log, "cuda" if use_gpu else "cpu")
+        else:
+            _fit_on_ray(ctx, collection, wanted, folder, log, use_gpu)
 
 
 def fit_here(
@@ -82,7 +77,7 @@ def fit_here(
         state = place / f"{name}-{precision.resolve_precision(config.training.precision, torch.device(device))}"
         with session.one_thread():
             fitted = experiment.fit(
-                collection, config, seed, device=device, checkpoint=state, on_epoch=_noting(log, seed, name)
+                collection, config, seed, device=device, checkpoint=state, on_epoch=noting(log, seed, name)
             )
         if ranks.rank() == 0:
             model_files.save(place / name, fitted.model, fitted.fusion, fitted.card)
@@ -90,21 +85,6 @@ def fit_here(
                 state.remove()
         ended.append({"seed": seed, "status": fitted.card["status"], **(fitted.card["history"] or [{}])[-1]})
     return ended
-
-
-def _noting(log: Path, seed: int, name: str) -> Callable[[Epoch], None]:
-    """Writes an epoch down."""
-    from ray_pipeline import ranks
-
-    who = {"model": name, "seed": seed, "pid": os.getpid()}
-
-    def note(epoch: Epoch) -> None:
-        if ranks.rank() == 0:
-            log.parent.mkdir(parents=True, exist_ok=True)  # on this node, where the store is on S3
-            with log.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(who | asdict(epoch)) + "\n")
-
-    return note
 
 
 def _fit_on_ray(

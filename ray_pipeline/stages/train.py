@@ -104,15 +104,13 @@ def _folder(ctx: Context, name: str) -> Folder:
 
 def _fit(ctx: Context, collection: Collection, ids: dict[int, str], missing: dict[int, str]) -> None:
     """Fit the `missing` of the models `ids` {seed: id}, and put them at their places."""
-    ctx.progress("train", 0, len(missing))
     # Named by all models of the config, whichever are there already: a killed run is gone on from at any point.
     folder = ctx.store.files / "scratch" / f"train-{digest({'models': sorted(ids.values())})}"
     fit_models(ctx, collection, missing, folder)
-    for done, name in enumerate(missing.values(), start=1):
+    for name in missing.values():
         fitted = folder / name
         # What lies there has no card, so it was not taken for a model.
         _folder(ctx, name).write_all({file: fitted.read(file) for file in fitted.names()}, last=CARD)
-        ctx.progress("train", done, len(missing))
     epochs = ctx.config.training.epochs * len(missing)
     ctx.say(f"train: {len(missing)} models, {epochs} epochs on {len(collection)} tracks")
     with suppress(StoreError):

@@ -18,6 +18,24 @@ from ray_pipeline.store.files import Folder, folder_at
 
 HEARTBEAT_S = 15.0
 STALE_S = 60.0
+LATE_S = 2 * HEARTBEAT_S
+
+
+_HELD: set[Lease] = set()
+"""The leases of this process."""
+
+
+def confirm(uri: str) -> None:
+    """Called before every commit to a table of a store: whoever slept through a takeover must not write.
+
+    Raises
+    ------
+    LeaseHeld
+        A lease that this process took in that store is another's by now.
+    """
+    for lease in list(_HELD):
+        if lease.covers(uri):
+            lease.confirm()
 
 
 class Lease:
@@ -33,10 +51,14 @@ class Lease:
         self._file = name.replace("/", "-") + ".json"
         self._name = name
         self._stop = threading.Event()
+        self._lost = threading.Event()
+        self._beaten = 0.0
         self._token = uuid.uuid4().hex
 
     def __enter__(self) -> Lease:
         self._folder.update(self._file, self._take)
+        self._beaten = time.time()
+        _HELD.add(self)
         self._thread = threading.Thread(target=self._beat, daemon=True)
         self._thread.start()
         return self
@@ -44,10 +66,25 @@ class Lease:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        _HELD.discard(self)
         self._stop.set()
         self._thread.join()
         with suppress(StoreError):
             self._folder.update(self._file, lambda held: b"{}" if self._is_mine(held) else None)
+
+    def covers(self, uri: str) -> bool:
+        """Whether `uri` lies in the store whose lease this is."""
+        return uri.startswith(self._folder.address.rpartition("/")[0] + "/")
+
+    def confirm(self) -> None:
+        """Raise LeaseHeld if it was taken over; looks only where its last heartbeat is late."""
+        if time.time() - self._beaten > LATE_S:
+            self._keep()
+        if self._lost.is_set():
+            raise LeaseHeld(
+                f"{self._name}: another job took over while this one did not run for over {STALE_S:.0f} s",
+                hint="what this one had committed is kept; run it again when the other has ended",
+            )
 
     def _take(self, data: bytes) -> bytes:
         held = _read(data)
@@ -67,17 +104,21 @@ class Lease:
         return _read(data).get("token") == self._token
 
     def _beat(self) -> None:
-        lost = threading.Event()
+        while not (self._stop.wait(HEARTBEAT_S) or self._lost.is_set()):
+            with suppress(StoreError):
+                self._keep()
+
+    def _keep(self) -> None:
+        """Write the present time into the lease, or find that it is another's."""
 
         def keep(data: bytes) -> bytes | None:
             if self._is_mine(data):
                 return self._mine()
-            lost.set()
+            self._lost.set()
             return None
 
-        while not (self._stop.wait(HEARTBEAT_S) or lost.is_set()):
-            with suppress(StoreError):
-                self._folder.update(self._file, keep)
+        self._folder.update(self._file, keep)
+        self._beaten = time.time()
 
 
 def _read(data: bytes) -> dict[str, Any]:

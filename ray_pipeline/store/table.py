@@ -28,6 +28,7 @@ from ray_pipeline.store.fragments import (
     told,
     write_fragment,
 )
+from ray_pipeline.store.lease import confirm
 
 MANY_FRAGMENTS = 16
 READERS = 8  # files whose checksums are taken at once
@@ -112,6 +113,7 @@ class Table:
 
     def delete(self, where: str) -> None:
         """Delete the rows that the SQL predicate `where` names."""
+        confirm(self.uri)
         with told(self.uri):
             self._open().delete(where)
 
@@ -207,6 +209,7 @@ class Table:
             return lance.dataset(self.uri, storage_options=options(self.uri))
 
     def _commit(self, operation: Any) -> None:
+        confirm(self.uri)
         with told(self.uri):
             lance.LanceDataset.commit(
                 self.uri, operation, read_version=self._open().version, storage_options=options(self.uri)

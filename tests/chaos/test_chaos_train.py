@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from losses import LOSSES
 from ready_to_train import epochs_run, make_store, models
 from simulated import ENV, Simulated
 from small_job import config_file, finish, runs_in, start
@@ -24,8 +23,6 @@ EPOCHS = 250
 # Batches of four rows: it takes a while to train, whatever the machine.
 LONG = {"epochs": EPOCHS, "batch_size": 4, "learning_rate": 1e-4}
 VAE = {"model": {"kind": "vae", "latent_dim": 3, "hidden": [16]}}
-
-Command = tuple[str, Path, str, str]
 
 
 @pytest.fixture(scope="module")
@@ -53,42 +50,26 @@ def wait_for_state(folder: Path, running: Callable[[], bool]) -> int:
     return pid
 
 
-def kill_worker(cluster: Simulated, job: subprocess.Popen[str], pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
-
-
-def remove_node(cluster: Simulated, job: subprocess.Popen[str], pid: int) -> None:
-    cluster.remove(cluster.node_of(pid))
-
-
-def kill_raylet(cluster: Simulated, job: subprocess.Popen[str], pid: int) -> None:
-    cluster.kill(cluster.node_of(pid))
-
-
-def kill_driver(cluster: Simulated, job: subprocess.Popen[str], pid: int) -> None:
-    job.kill()
-
-
-@pytest.mark.parametrize("lose", [kill_worker, remove_node, kill_raylet, kill_driver])
+@pytest.mark.parametrize("fault", LOSSES)
 def test_row_19_train_loses(
-    lose: Callable[[Simulated, subprocess.Popen[str], int], None],
-    cluster: Simulated,
-    tmp_path: Path,
-    undisturbed: Path,
+    fault: str, cluster: Simulated, tmp_path: Path, undisturbed: Path, cost: Callable[..., None]
 ) -> None:
     cluster.ready(NODES)
     make_store(tmp_path, 100)
     command = ("train", config_file(tmp_path, **VAE, training=LONG | {"num_workers": 1}), "--address", cluster.address)
     job = start(*command, env=ENV)
     pid = wait_for_state(tmp_path, lambda: job.poll() is None)
-    lose(cluster, job, pid)
+    LOSSES[fault](cluster, job, pid)
     said, _ = job.communicate(timeout=240)
     cluster.wait_until_free(len(cluster.nodes))
-    if lose is kill_driver:
+    if job.returncode == -signal.SIGKILL:
         job.returncode, said = finish(*command, env=ENV)
     assert job.returncode == 0, said
     first, second = epochs_run(tmp_path).values()
     assert first == list(range(1, len(first) + 1))
     assert second == list(range(second[0], EPOCHS + 1)) and 1 < second[0] <= len(first) + 1
+    again = len(first) + 1 - second[0]
+    lost = len(models(undisturbed)) - len(models(tmp_path))
+    cost(fault=fault, where="train", rows=EPOCHS, lost=lost, doubled=0, again=again, time=None)
     assert models(tmp_path) == models(undisturbed)
     assert latents(tmp_path) == latents(undisturbed)

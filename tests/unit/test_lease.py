@@ -12,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
+import pyarrow as pa
 import pytest
 
 from ray_pipeline.errors import LeaseHeld
-from ray_pipeline.store import Lease, lease
+from ray_pipeline.store import Lease, Store, lease
 from ray_pipeline.store.local import LocalFolder
 
 
@@ -131,3 +132,18 @@ def test_loser_of_a_takeover_leaves_the_winner_alone(tmp_path: Path) -> None:
         _held(tmp_path / "f.json", host="elsewhere")
     with pytest.raises(LeaseHeld, match="elsewhere"), Lease(tmp_path, "f"):
         pass
+
+
+def test_a_writer_that_slept_through_a_takeover_commits_nothing(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    table = store.table("tracks", "x")
+    rows = pa.table({"track_id": ["a"]})
+    table.create(rows.schema)
+    with store.lease("tracks") as first:
+        table.append(rows)
+        _held(tmp_path / "leases/tracks.json", host="elsewhere")
+        first._beaten -= 2 * lease.STALE_S  # it did not run for a while
+        for write in (lambda: table.append(rows), lambda: table.replace(rows), lambda: table.delete("true")):
+            with pytest.raises(LeaseHeld, match="took over"):
+                write()
+    assert table.count() == 1

@@ -145,7 +145,7 @@ def test_busy_for_a_while_is_waited_for(bucket: str, gate: Any) -> None:
     for act in (
         lambda: folder.write("x", b"1"),
         lambda: folder.read("x"),
-        lambda: folder.names(),
+        folder.names,
         lambda: folder.remove("x"),
     ):
         gate.fail = 2
@@ -176,7 +176,7 @@ def test_body_that_breaks_off_is_read_again(bucket: str, gate: Any) -> None:
     gate.cut = 2
     assert folder.checksum("x") == whole
     gate.cut = 1000
-    with pytest.raises(StoreError, match="cannot be read: .*3 tries"):
+    with pytest.raises(StoreError, match=r"cannot be read: .*3 tries"):
         folder.read("x")
 
 

