@@ -90,7 +90,8 @@ def candidates() -> Iterator[Candidate]:
     found += [Candidate(BOTH, views, {"kind": kind, "latent_dim": n}) for kind in ("attention", "poe") for n in (8, 32)]
     member = {"kind": "beta", "beta": 0.2, "latent_dim": 8}
     of = {
-        name: {"fusion": {"kind": "audio", "view": view}, "model": member} for name, view in zip("MS", VIEWS.values())
+        name: {"fusion": {"kind": "audio", "view": view}, "model": member}
+        for name, view in zip("MS", VIEWS.values(), strict=True)
     }
     found += [
         Candidate(BOTH, views, {"kind": "late", "of": of, "combine": how}) for how in ("concat", "weighted", "pca")

@@ -36,7 +36,8 @@ class Job:
     def key(self) -> str:
         parts = ("fusion", "model", "training", "clusterer", "scoring")
         told = {part: self.config[part] for part in parts}
-        return digest({"data": self.collection.digest(), "seed": self.seed, **told})
+        data, labels = self.collection.digest(), self.collection.labels
+        return digest({"data": data, "labels": labels, "seed": self.seed, **told})
 
 
 def outcomes(jobs: Sequence[Job], run: Run, folder: Path, workers: int) -> list[Outcome]:

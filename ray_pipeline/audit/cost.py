@@ -27,10 +27,23 @@ def fitting_seconds(collection: Collection, config: Config) -> float:
     return began + (epochs - FEW) * an_epoch
 
 
+def scoring_seconds(collection: Collection, config: Config) -> float:
+    """Seconds that clustering and scoring one experiment of `config` takes here; its model is fitted for one epoch only."""
+    few = _with_epochs(config, FEW)
+    fitted = experiment.fit(collection, few, config.seed)
+    start = time.monotonic()
+    experiment.evaluate(collection, fitted, experiment.encode(collection, fitted), config, config.seed)
+    return time.monotonic() - start
+
+
 def _seconds(collection: Collection, config: Config, epochs: int) -> float:
     from ray_pipeline import training  # noqa: F401  # torch is loaded before the clock starts
 
-    few = config.model_copy(update={"training": config.training.model_copy(update={"epochs": epochs})})
+    few = _with_epochs(config, epochs)
     start = time.monotonic()
     experiment.fit(collection, few, config.seed)
     return time.monotonic() - start
+
+
+def _with_epochs(config: Config, epochs: int) -> Config:
+    return config.model_copy(update={"training": config.training.model_copy(update={"epochs": epochs})})
