@@ -3,8 +3,8 @@
     python bench/audit.py --data ../shared/data --out docs/audit.md
 
 The same as `ray-pipeline ingest`, `import-features` and `audit` with tune_configs/fma.yaml and five seeds; then the clips,
-whose words are listened to, so that the rows with lyrics can be run. With the labels dealt to other tracks, scores must be at chance:
-the table "Label join". Finished experiments are kept in ``--store``, so a second run goes on.
+whose words are listened to, so that the rows with lyrics can be run. With the labels dealt to other tracks, scores must be
+at chance: the table "Label join". Finished experiments are kept in ``--store``, so a second run goes on.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ def _intro(options: argparse.Namespace) -> list[str]:
         f"Made by `python bench/audit.py`: every row of the study, {options.seeds} seeds, {options.epochs} epochs. `found` is",
         "mean ± standard deviation over seeds; `without structure` is what the same clusterer scores on Gaussians of the same",
         "covariance, or random clusters with the same labels; p is the largest over seeds. Reported numbers are of other",
-        '(3,081 of eight genres), so they are not to be met; what they say of themselves is in the verdict. "Label join"',
-        "holds scores with labels beside the same scores once labels are dealt to other tracks.",
+        "tracks (3,081 of eight genres), so they are not to be met; what they say of themselves is in the verdict.",
+        "The table of the label join holds scores with labels beside the same scores once labels are dealt to other tracks.",
     ]
 
 

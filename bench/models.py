@@ -229,8 +229,8 @@ def _intro(options: argparse.Namespace, n: int, words: int) -> list[str]:
         "what chance or structureless data scores, and the largest p. `ami` is agreement with the collection that a clip is",
         "from; `silhouette_input` is that of the same clusters in the standardised MFCC statistics, one yardstick for every",
         "row; `ami_missing` is agreement with 'has words', and should be near 0. The last column says whether a model earns",
-        "its place: AMI less that of k-means on the MFCC statistics (the first row) on the same tracks, with a 95 % interval over",
-        "tracks and seeds; yes: it lies above 0, no: below. A model that was given the label is exempt.",
+        "its place: AMI less that of k-means on the MFCC statistics (the first row) on the same tracks, with a 95 %",
+        "interval over tracks and seeds; yes: it lies above 0, no: below. A model that was given the label is exempt.",
         "",
     ]
 
