@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
-from ray_pipeline import experiment, model_files
+from ray_pipeline import model_files
 from ray_pipeline.audit import ROWS, Line, Outcome, StudyRow, controls, joins, lines, possible, run_row
+from ray_pipeline.audit.cost import fitting_seconds, scoring_seconds
 from ray_pipeline.audit.settings import settings, view_of
-from ray_pipeline.audit.study import BETA, HYBRID, MEANS, STATS
+from ray_pipeline.audit.study import MEANS, STATS
 from ray_pipeline.collection import Collection
 from ray_pipeline.config import check
 from ray_pipeline.errors import ConfigError, RayPipelineError
@@ -31,7 +32,6 @@ from ray_pipeline.store import Folder, digest
 VERSION = 2
 TOLD = "outcome.json"
 CPUS_PER_TASK = 0.9
-PROBED_EPOCHS = 3
 
 Task = tuple[StudyRow, int, str]
 """A row, a seed, and the name under which the outcome is kept."""
@@ -60,13 +60,13 @@ def audit(ctx: Context) -> int:
 
 
 def plan(ctx: Context) -> list[str]:
-    """What an audit would run and how long it may take, by a short probe of the study's Beta-VAE."""
+    """What an audit would run and how long it may take, by a short probe of each kind of model."""
     collection = read_all_views(ctx)
     tasks = _tasks(ctx, collection)
     missing = _missing(ctx, tasks)
     left_out = [f"  {row.table}, {row.name}: {why}" for row in ROWS if (why := _possible(ctx, row, collection))]
     said = f"audit: {len(missing)} of {len({name for _, _, name in tasks})} experiments to run on {len(collection):,} tracks"
-    return [f"{said}, about {len(missing) * _probe(ctx, collection):,.0f} s with one CPU", *left_out]
+    return [f"{said}, about {_probe(ctx, collection, missing):,.0f} s with one CPU", *left_out]
 
 
 def read_all_views(ctx: Context) -> Collection:
@@ -155,15 +155,21 @@ def _write(ctx: Context, collection: Collection, table: list[Line]) -> None:
     ctx.say(f"audit  {ctx.store.files.at('report/audit.html')}")
 
 
-def _probe(ctx: Context, collection: Collection) -> float:
-    """Seconds that one experiment takes: a few epochs measured and scaled, and one whole scoring."""
-    row = next((row for row in ROWS if row.model == BETA and not _possible(ctx, row, collection)), None)
-    row = row or next(row for row in ROWS if row.sees != HYBRID and not _possible(ctx, row, collection))
-    config = settings(row, ctx.config)
-    few = config.model_copy(update={"training": config.training.model_copy(update={"epochs": PROBED_EPOCHS})})
-    began = time.monotonic()
-    fitted = experiment.fit(collection, few, config.seed)
-    fitting = (time.monotonic() - began) * config.training.epochs / PROBED_EPOCHS
-    began = time.monotonic()
-    experiment.evaluate(collection, fitted, experiment.encode(collection, fitted), config, config.seed)
-    return fitting + time.monotonic() - began
+def _probe(ctx: Context, collection: Collection, tasks: list[Task]) -> float:
+    """Seconds that `tasks` take: a little of each distinct model is fitted, late fusion from its members; one is scored."""
+    told = replace(collection, condition=list(collection.labels))
+    took: dict[str, float] = {}
+
+    def fitting(fusion: Any, model: Any) -> float:
+        parts = {part: what.model_dump(mode="json") for part, what in (("fusion", fusion), ("model", model))}
+        if members := parts["model"].get("of"):
+            members = [check(ctx.config.plain() | member) for member in members.values()]
+            return sum(fitting(member.fusion, member.model) for member in members)
+        name = json.dumps(parts, sort_keys=True)
+        if name not in took:
+            took[name] = fitting_seconds(told, check(ctx.config.plain() | parts))
+        return took[name]
+
+    configs = [settings(row, ctx.config) for row, _, _ in tasks]
+    fits = sum(fitting(config.fusion, config.model) for config in configs)
+    return fits + (len(tasks) * scoring_seconds(told, configs[0]) if tasks else 0.0)
