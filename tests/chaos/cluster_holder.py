@@ -4,7 +4,7 @@
 
 The head has no CPU, so that all work lies on the nodes, of one CPU each. One request a line in, one line of JSON out:
 
-    add              start a node        -> {"node": "…"}
+    add              start a node        -> {"node": "…", "temp": "/…", its folder for temporary files, as no other node's}
     remove NODE      end it gracefully   -> {}
     kill NODE        SIGKILL its raylet  -> {}
     find PID         where a worker runs -> {"node": "…"}
@@ -40,11 +40,16 @@ class Holder:
         self.ray = ray
         ray.init(address=self.cluster.address, log_to_driver=False)
         self.nodes: dict[str, Any] = {}
+        self.temp = Path(temp)
+        self.added = 0
 
     def add(self) -> dict[str, Any]:
-        node = self.cluster.add_node(num_cpus=1, **LOOPBACK)
+        self.added += 1
+        own = self.temp / f"node-{self.added}"
+        own.mkdir()
+        node = self.cluster.add_node(num_cpus=1, env_vars={"TMPDIR": str(own)}, **LOOPBACK)
         self.nodes[node.node_id] = node
-        return {"node": node.node_id}
+        return {"node": node.node_id, "temp": str(own)}
 
     def remove(self, name: str) -> dict[str, Any]:
         self.cluster.remove_node(self.nodes.pop(name), allow_graceful=True)

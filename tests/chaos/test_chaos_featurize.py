@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from in_flight import pid_at_work
 from simulated import ENV, Simulated
 from small_job import config_file, finish, start
 from sounds import tone, write
@@ -58,17 +58,6 @@ def features(store: Path) -> list[dict[str, Any]]:
     return found
 
 
-def worker_at_work(folder: Path, running: Callable[[], bool]) -> int:
-    """A process that has begun a track, and has all but a few still before it."""
-    until = time.monotonic() + 200
-    while True:
-        for note in folder.glob("store/scratch/*-featurize/blocks/*"):
-            if note.stat().st_size:
-                return int(note.name.partition("-")[0])
-        assert running() and time.monotonic() < until, "no worker began"
-        time.sleep(0.01)
-
-
 def kill_worker(cluster: Simulated, pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
@@ -85,12 +74,12 @@ def kill_raylet(cluster: Simulated, pid: int) -> None:
 def test_row_19_featurize_loses(lose: Callable[[Simulated, int], None], cluster: Simulated, folder: Path) -> None:
     cluster.ready(NODES)
     job = start("featurize", folder / "job.yaml", "--address", cluster.address, env=ENV)
-    lose(cluster, worker_at_work(folder, lambda: job.poll() is None))
+    lose(cluster, pid_at_work(lambda: cluster.notes("featurize"), lambda: job.poll() is None))
     said, _ = job.communicate(timeout=240)
     assert job.returncode == 0, said
     found = features(folder / "store")
     assert [row["status"] for row in found] == ["ok"] * N
     assert found == features(folder / "clean")
     assert verify(open_store(folder / "store")) == []
-    assert not list(folder.glob("store/scratch/*"))
+    assert not cluster.notes("featurize")
     cluster.wait_until_free(len(cluster.nodes))
