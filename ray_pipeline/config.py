@@ -118,7 +118,7 @@ class Resources(Section):
     )
     num_cpus: float | None = Field(None, gt=0, description="CPUs of the Ray that is started here; default: all")
     block_size: int | None = Field(
-        None, ge=1, description="tracks a block, and a crash costs a block; default: a few blocks a CPU"
+        None, ge=1, description="tracks a block, which a crash may cost; default: a few blocks a CPU"
     )
     track_timeout_s: float = Field(300.0, gt=0, le=86_400)
     track_memory_mb: int = Field(2000, ge=64, le=2**20)
