@@ -30,7 +30,7 @@ BATCHES_AHEAD = 4
 def results(job: Job, rows: list[Row], ctx: Context, notes: str, *, alone: bool = False) -> Iterator[Row]:
     """A line, of `workers.RESULT`, for each block that came through; `alone` makes a block of each row."""
     size = 1 if alone else _block_size(job, len(rows), ctx)
-    batch = None if alone or not job.two_pools else ctx.config.resources.block_size or job.batch
+    batch = None if alone or not job.two_pools else _batch(job, ctx)
     yield from _dataset(job, list(_cut(rows, size)), batch, ctx, notes).iter_rows()
 
 
@@ -44,7 +44,7 @@ def _dataset(job: Job, blocks: list[pa.Table], batch: int | None, ctx: Context, 
     # A block may rightly take as long as each of its rows may.
     settings.execution_no_progress_timeout_s = NO_PROGRESS_S + largest * limits.track_timeout_s
     if job.two_pools:
-        settings.execution_options.resource_limits = _room(job, n, largest, ctx)
+        settings.execution_options.resource_limits = _room(job, n, ctx)
     with DataContext.current(settings):
         dataset: Dataset = from_arrow(blocks)
         if job.two_pools:
@@ -71,12 +71,12 @@ def _pool(job: Job, size: int, ctx: Context, notes: str, **share: float) -> dict
     }
 
 
-def _room(job: Job, n_blocks: int, batch: int, ctx: Context) -> Any:
+def _room(job: Job, n_blocks: int, ctx: Context) -> Any:
     """What may lie in the object store at a time."""
     from ray.data import ExecutionResources
 
     assert job.prepare
-    ahead = BATCHES_AHEAD * batch * _gpu_workers(job, n_blocks, ctx)
+    ahead = BATCHES_AHEAD * _batch(job, ctx) * _gpu_workers(job, n_blocks, ctx)
     return ExecutionResources.for_limits(object_store_memory=float(ahead * job.prepare.row_bytes))
 
 
@@ -90,6 +90,10 @@ def _cut(rows: list[Row], size: int) -> Iterator[pa.Table]:
 def _block_size(job: Job, n: int, ctx: Context) -> int:
     wanted = ctx.config.resources.block_size or job.block_size
     return wanted or max(1, min(MAX_BLOCK, -(-n // (BLOCKS_PER_WORKER * _cpu_workers(job, n, ctx)))))
+
+
+def _batch(job: Job, ctx: Context) -> int:
+    return ctx.config.resources.block_size or job.batch or 1
 
 
 def _cpu_workers(job: Job, n_blocks: int, ctx: Context) -> int:
