@@ -30,15 +30,15 @@ BATCHES_AHEAD = 4
 def results(job: Job, rows: list[Row], ctx: Context, notes: str, *, alone: bool = False) -> Iterator[Row]:
     """A line, of `workers.RESULT`, for each block that came through; `alone` makes a block of each row."""
     size = 1 if alone else _block_size(job, len(rows), ctx)
-    batch = None if alone or not job.two_pools else _batch(job, ctx)
+    batch = _batch(job, ctx) if job.two_pools and not alone else size
     yield from _dataset(job, list(_cut(rows, size)), batch, ctx, notes).iter_rows()
 
 
-def _dataset(job: Job, blocks: list[pa.Table], batch: int | None, ctx: Context, notes: str) -> Any:
+def _dataset(job: Job, blocks: list[pa.Table], batch: int, ctx: Context, notes: str) -> Any:
     session.connect(ctx)
     from ray.data import DataContext, Dataset, from_arrow
 
-    n, largest = len(blocks), max(batch or 1, blocks[0].num_rows)
+    n, largest = len(blocks), max(batch, blocks[0].num_rows)
     limits = ctx.config.resources
     settings = DataContext.get_current().copy()
     # A block may rightly take as long as each of its rows may.
@@ -51,9 +51,10 @@ def _dataset(job: Job, blocks: list[pa.Table], batch: int | None, ctx: Context, 
             dataset = dataset.map_batches(Preparer, **_pool(job, _cpu_workers(job, n, ctx), ctx, notes, num_cpus=0.9))
         if job.num_gpus:
             last = _pool(job, _gpu_workers(job, n, ctx), ctx, notes, num_cpus=0.0, num_gpus=job.num_gpus)
+            last["batch_size"] = batch  # Ray refuses a GPU without; smaller blocks are put together for it
         else:
             last = _pool(job, _cpu_workers(job, n, ctx), ctx, notes, num_cpus=0.9)
-        return dataset.map_batches(Worker, **last | {"batch_size": batch})
+        return dataset.map_batches(Worker, **last)
 
 
 def _pool(job: Job, size: int, ctx: Context, notes: str, **share: float) -> dict[str, Any]:
