@@ -114,9 +114,13 @@ class Scoring(Section):
 class Resources(Section):
     """Bounds and sizes; none of them changes a result."""
 
-    workers: int | None = Field(None, ge=1, description="worker processes a stage; default: what the cluster has")
+    workers: int | None = Field(
+        None, ge=1, description="worker processes a pool of a stage; default: what the cluster has"
+    )
     num_cpus: float | None = Field(None, gt=0, description="CPUs of the Ray that is started here; default: all")
-    block_size: int | None = Field(None, ge=1, description="tracks a block; default: a few blocks a CPU")
+    block_size: int | None = Field(
+        None, ge=1, description="tracks a block, which a crash may cost; default: a few blocks a CPU"
+    )
     track_timeout_s: float = Field(300.0, gt=0, le=86_400)
     track_memory_mb: int = Field(2000, ge=64, le=2**20)
 

@@ -30,30 +30,31 @@ BATCHES_AHEAD = 4
 def results(job: Job, rows: list[Row], ctx: Context, notes: str, *, alone: bool = False) -> Iterator[Row]:
     """A line, of `workers.RESULT`, for each block that came through; `alone` makes a block of each row."""
     size = 1 if alone else _block_size(job, len(rows), ctx)
-    batch = None if alone or not job.two_pools else ctx.config.resources.block_size or job.batch
+    batch = _batch(job, ctx) if job.two_pools and not alone else size
     yield from _dataset(job, list(_cut(rows, size)), batch, ctx, notes).iter_rows()
 
 
-def _dataset(job: Job, blocks: list[pa.Table], batch: int | None, ctx: Context, notes: str) -> Any:
+def _dataset(job: Job, blocks: list[pa.Table], batch: int, ctx: Context, notes: str) -> Any:
     session.connect(ctx)
     from ray.data import DataContext, Dataset, from_arrow
 
-    n, largest = len(blocks), max(batch or 1, blocks[0].num_rows)
+    n, largest = len(blocks), max(batch, blocks[0].num_rows)
     limits = ctx.config.resources
     settings = DataContext.get_current().copy()
     # A block may rightly take as long as each of its rows may.
     settings.execution_no_progress_timeout_s = NO_PROGRESS_S + largest * limits.track_timeout_s
     if job.two_pools:
-        settings.execution_options.resource_limits = _room(job, n, largest, ctx)
+        settings.execution_options.resource_limits = _room(job, n, ctx)
     with DataContext.current(settings):
         dataset: Dataset = from_arrow(blocks)
         if job.two_pools:
             dataset = dataset.map_batches(Preparer, **_pool(job, _cpu_workers(job, n, ctx), ctx, notes, num_cpus=0.9))
         if job.num_gpus:
             last = _pool(job, _gpu_workers(job, n, ctx), ctx, notes, num_cpus=0.0, num_gpus=job.num_gpus)
+            last["batch_size"] = batch  # Ray refuses a GPU without; smaller blocks are put together for it
         else:
             last = _pool(job, _cpu_workers(job, n, ctx), ctx, notes, num_cpus=0.9)
-        return dataset.map_batches(Worker, **last | {"batch_size": batch})
+        return dataset.map_batches(Worker, **last)
 
 
 def _pool(job: Job, size: int, ctx: Context, notes: str, **share: float) -> dict[str, Any]:
@@ -71,12 +72,12 @@ def _pool(job: Job, size: int, ctx: Context, notes: str, **share: float) -> dict
     }
 
 
-def _room(job: Job, n_blocks: int, batch: int, ctx: Context) -> Any:
+def _room(job: Job, n_blocks: int, ctx: Context) -> Any:
     """What may lie in the object store at a time."""
     from ray.data import ExecutionResources
 
     assert job.prepare
-    ahead = BATCHES_AHEAD * batch * _gpu_workers(job, n_blocks, ctx)
+    ahead = BATCHES_AHEAD * _batch(job, ctx) * _gpu_workers(job, n_blocks, ctx)
     return ExecutionResources.for_limits(object_store_memory=float(ahead * job.prepare.row_bytes))
 
 
@@ -90,6 +91,10 @@ def _cut(rows: list[Row], size: int) -> Iterator[pa.Table]:
 def _block_size(job: Job, n: int, ctx: Context) -> int:
     wanted = ctx.config.resources.block_size or job.block_size
     return wanted or max(1, min(MAX_BLOCK, -(-n // (BLOCKS_PER_WORKER * _cpu_workers(job, n, ctx)))))
+
+
+def _batch(job: Job, ctx: Context) -> int:
+    return ctx.config.resources.block_size or job.batch or 1
 
 
 def _cpu_workers(job: Job, n_blocks: int, ctx: Context) -> int:

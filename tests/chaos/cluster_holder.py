@@ -4,7 +4,7 @@
 
 The head has no CPU, so that all work lies on the nodes, of one CPU each. One request a line in, one line of JSON out:
 
-    add              start a node        -> {"node": "…"}
+    add              start a node        -> {"node": "…", "temp": "/…", its folder for temporary files, as no other node's}
     add hide=PATH    one in a mount namespace of its own, to which the folder PATH is empty
     add code=PATH    one whose Python finds packages in PATH first
     remove NODE      end it gracefully   -> {}
@@ -46,14 +46,19 @@ class Holder:
         self.ray = ray
         ray.init(address=self.cluster.address, log_to_driver=False)
         self.nodes: dict[str, Any] = {}
+        self.temp = Path(temp)
+        self.added = 0
 
     def add(self, *how: str) -> dict[str, Any]:
         told = dict(word.split("=", 1) for word in how)
-        env = {"env_vars": {"PYTHONPATH": told["code"]}} if "code" in told else {}
+        self.added += 1
+        own = self.temp / f"node-{self.added}"
+        own.mkdir()
+        env = {"TMPDIR": str(own), **({"PYTHONPATH": told["code"]} if "code" in told else {})}
         with _hidden(told["hide"]) if "hide" in told else nullcontext():
-            node = self.cluster.add_node(num_cpus=1, **LOOPBACK, **env)
+            node = self.cluster.add_node(num_cpus=1, env_vars=env, **LOOPBACK)
         self.nodes[node.node_id] = node
-        return {"node": node.node_id}
+        return {"node": node.node_id, "temp": str(own)}
 
     def remove(self, name: str) -> dict[str, Any]:
         self.cluster.remove_node(self.nodes.pop(name), allow_graceful=True)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from in_flight import notes
 from small_job import MARK, end_marked
 
 # As in the holder: for Ray, this machine's address is 127.0.0.1.
@@ -32,20 +33,26 @@ class Simulated:
         self._holder = holder
         self._said = said
         self.nodes: list[str] = []
+        self._temp: dict[str, str] = {}
         self.address = str(self._answer()["address"])
 
     def ready(self, nodes: int) -> list[str]:
         """Names of its nodes, of which there are `nodes` now, each with its one CPU free."""
         while len(self.nodes) < nodes:
-            self.nodes.append(self._ask("add")["node"])
+            self.add()
         self.wait_until_free(nodes)
         return list(self.nodes)
 
     def add(self, **how: str) -> str:
         """The name of one more node: ``hide=PATH`` does not see what is in PATH, ``code=PATH`` imports from there first."""
-        node = str(self._ask(" ".join(["add", *(f"{key}={value}" for key, value in how.items())]))["node"])
-        self.nodes.append(node)
-        return node
+        added = self._ask(" ".join(["add", *(f"{key}={value}" for key, value in how.items())]))
+        self.nodes.append(added["node"])
+        self._temp[added["node"]] = added["temp"]
+        return str(added["node"])
+
+    def notes(self, stage: str) -> list[Path]:
+        """The poison guard's notes of `stage` on the nodes that are left."""
+        return [note for node in self.nodes for note in notes(stage, temp=self._temp[node])]
 
     def remove(self, node: str) -> None:
         """End `node` gracefully, as a cluster that shrinks does."""

@@ -37,6 +37,7 @@ from ray_pipeline.stages.job import Begin, Row
 BLOCK, BATCH = 2, 4
 CALL_S = 0.6
 TIMEOUT_S = 4.0
+LONGEST_S = 3.5
 
 
 class Ear:
@@ -60,6 +61,7 @@ class Decoding(DecodeWindows):
     def __init__(self, events: Path, *args: Any) -> None:
         super().__init__(*args)
         self.events = events
+        self.row_bytes = int(LONGEST_S * 16_000 * 4)
 
     def process(self, rows: list[Row], begin: Begin) -> list[Row]:
         out = super().process(rows, begin)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from in_flight import notes
-from pretend_gpu import BATCH, BLOCK
+from pretend_gpu import BATCH, BLOCK, LONGEST_S
 from sounds import tone, write
 
 pytestmark = pytest.mark.ray
@@ -39,8 +39,8 @@ def outcome(folder: Path, scenario: str, lengths: dict[str, float]) -> tuple[dic
 
 
 def good(n: int) -> dict[str, float]:
-    """Tracks by name, each of a length of its own: 2 to 4 s."""
-    return {f"t{at:02d}": 2.0 + at / 24 for at in range(n)}
+    """Tracks by name, each of a length of its own: 3 s to `LONGEST_S`."""
+    return {f"t{at:02d}": 3.0 + at * (LONGEST_S - 3.0) / N for at in range(n)}
 
 
 def words(lengths: dict[str, float]) -> dict[str, str]:
