@@ -2,8 +2,8 @@
 
     PYTHONPATH=tests python tests/badinput/fuzzing.py FOLDER N
 
-prints one line of JSON, and its progress to stderr: how many cases there were, what came of them, what they took, and `wrong`, the smallest case that
-shows what went wrong first, whose bytes are then left in FOLDER. Ends with 1 if there is one.
+prints one line of JSON: how many cases there were, what came of them, what they took, and `wrong`, the smallest case that
+shows what went wrong first, whose bytes are then left in FOLDER. Ends with 1 if there is one. Its progress goes to stderr.
 """
 
 from __future__ import annotations
