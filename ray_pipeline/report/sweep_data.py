@@ -159,7 +159,7 @@ def of_sweep(
         trials=rows,
         config=found.about,
         importance=importance([row["point"] for row in rows], [row["objective"] for row in rows], objective, seed),
-        versions=rows[0]["versions"] if rows else {},
+        versions={name: version for name, version in rows[0]["versions"].items() if name != "data"} if rows else {},
         seconds=seconds,
         notes=notes,
         labels_used=bool(found.about["uses_labels"]),
