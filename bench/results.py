@@ -42,7 +42,8 @@ def main() -> None:
             for backend in _backends(options):
                 base = _base(store, name, source, label, k, backend, options)
                 lines += ["", f"## {name}, {_words(base, backend)}", "", *_head()]
-                for row in _rows(base, _fusions(hears=backend["backend"] != "none"), options.seeds):
+                fusions = _fusions(hears=backend["backend"] != "none")
+                for row in _rows(base, [one for one in fusions if one in (options.only or fusions)], options.seeds):
                     print(row, flush=True)
                     lines.append(row)
     options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -72,6 +73,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, default=Path("docs/results.md"))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", choices=sorted(FUSIONS), help="fusions; all where none is named")
     return parser.parse_args()
 
 
@@ -150,9 +152,10 @@ def _cell(scores: list[Any]) -> str:
     if scores[0].metric == "collapsed":
         return f"{sum(values):.0f} of {len(values)}"
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    shown = f"{statistics.mean(values):.3f} ± {spread:.3f}"
     null = [score.null_mean if score.null_mean == score.null_mean else score.chance for score in scores]
     p = max(score.p for score in scores)
-    return f"{statistics.mean(values):.3f} ± {spread:.3f} ({statistics.mean(null):.3f}, p {p:.3f})"
+    return f"{shown} ({statistics.mean(null):.3f}, p {p:.3f})" if p == p else shown
 
 
 def _intro(options: argparse.Namespace) -> list[str]:
