@@ -12,6 +12,7 @@ import argparse
 import statistics
 import tempfile
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -153,9 +154,9 @@ def _cell(scores: list[Any]) -> str:
         return f"{sum(values):.0f} of {len(values)}"
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
     shown = f"{statistics.mean(values):.3f} ± {spread:.3f}"
-    null = [score.null_mean if score.null_mean == score.null_mean else score.chance for score in scores]
+    null = [score.null_mean if isfinite(score.null_mean) else score.chance for score in scores]
     p = max(score.p for score in scores)
-    return f"{shown} ({statistics.mean(null):.3f}, p {p:.3f})" if p == p else shown
+    return f"{shown} ({statistics.mean(null):.3f}, p {p:.3f})" if isfinite(p) else shown
 
 
 def _intro(options: argparse.Namespace) -> list[str]:
