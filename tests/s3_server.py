@@ -60,7 +60,14 @@ class Gate:
 
     def open(self) -> None:
         """Let everything through again."""
-        self.where, self.fail, self.status, self.body, self.delay, self.cut = everywhere, 0, "503 Slow Down", BUSY, 0.0, 0
+        self.where, self.fail, self.status, self.body, self.delay, self.cut = (
+            everywhere,
+            0,
+            "503 Slow Down",
+            BUSY,
+            0.0,
+            0,
+        )
         self.seen.clear()
 
 

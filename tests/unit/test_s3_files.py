@@ -142,7 +142,12 @@ def test_conditional_put_is_conditional(bucket: str) -> None:
 
 def test_busy_for_a_while_is_waited_for(bucket: str, gate: Any) -> None:
     folder = S3Folder(f"{bucket}/store")
-    for act in (lambda: folder.write("x", b"1"), lambda: folder.read("x"), lambda: folder.names(), lambda: folder.remove("x")):
+    for act in (
+        lambda: folder.write("x", b"1"),
+        lambda: folder.read("x"),
+        folder.names,
+        lambda: folder.remove("x"),
+    ):
         gate.fail = 2
         act()
         assert gate.fail == 0
@@ -152,7 +157,9 @@ def test_busy_for_a_while_is_waited_for(bucket: str, gate: Any) -> None:
 def test_busy_for_ever_is_bounded_and_told(bucket: str, gate: Any) -> None:
     folder = S3Folder(f"{bucket}/store")
     gate.fail = 1000
-    with pytest.raises(StoreError, match=rf"{bucket}/store/x: cannot be read: 503 SlowDown: Please reduce .*\(3 tries in") as told:
+    with pytest.raises(
+        StoreError, match=rf"{bucket}/store/x: cannot be read: 503 SlowDown: Please reduce .*\(3 tries in"
+    ) as told:
         folder.read("x")
     assert gate.fail == 997
     assert "the same command goes on" in told.value.hint
@@ -169,7 +176,7 @@ def test_body_that_breaks_off_is_read_again(bucket: str, gate: Any) -> None:
     gate.cut = 2
     assert folder.checksum("x") == whole
     gate.cut = 1000
-    with pytest.raises(StoreError, match="cannot be read: .*3 tries"):
+    with pytest.raises(StoreError, match=r"cannot be read: .*3 tries"):
         folder.read("x")
 
 

@@ -181,7 +181,7 @@ def test_store_out_of_reach_is_not_taken_for_damage(table: Table, gate: Any) -> 
 
 
 def test_lance_waits_for_a_busy_store(table: Table, gate: Any) -> None:
-    for act in (lambda: table.append(rows("new")), lambda: table.delete("track_id = '0a'"), lambda: table.read()):
+    for act in (lambda: table.append(rows("new")), lambda: table.delete("track_id = '0a'"), table.read):
         gate.fail = 2
         act()
         assert gate.fail == 0
