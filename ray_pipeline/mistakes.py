@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, get_args, get_origin
 
@@ -58,8 +59,8 @@ def misread(raw: Mapping[str, Any], read: BaseModel, at: tuple[str | int, ...], 
 
 
 def shown(value: Any) -> str:
-    """`value` as it is quoted in a message, cut at 80 characters."""
-    text = repr(value)
+    """`value` as it is quoted in a message, cut at 80 characters; who signs in by an address is left out."""
+    text = re.sub(r"//[^/@]*@", "//…@", repr(value))
     return text if len(text) <= 80 else f"{text[:80]}…"
 
 

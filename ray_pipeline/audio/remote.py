@@ -6,6 +6,7 @@ store that does not answer is no fault of a track's, and raises.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from contextlib import ExitStack
 from typing import IO
@@ -58,4 +59,6 @@ def fetch(address: str, stack: ExitStack) -> int | BadAudio:
         return DENIED
     except ValueError as error:
         return BadAudio(Status.UNREADABLE, str(error))
+    # Decoders take the descriptor, and begin where it stands; the file's own seek need not move it.
+    os.lseek(file.fileno(), 0, os.SEEK_SET)
     return file.fileno()

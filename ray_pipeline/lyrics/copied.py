@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ray_pipeline.errors import WeightsError
+from ray_pipeline.errors import WeightsError, install
 from ray_pipeline.lyrics.weights import one_at_a_time
 
 S3 = "s3://"
@@ -39,7 +39,7 @@ def copy_of(address: str, *, setting: str) -> Path:
     if not address.startswith(S3) or not bucket or not key:
         raise WeightsError(f"{setting}: {address}: write it as s3://bucket/key", hint="or name a local path")
     if find_spec("boto3") is None:
-        raise WeightsError(f"{setting}: {address}: the [s3] extra is needed", hint="pip install 'ray_pipeline[s3]'")
+        raise WeightsError(f"{setting}: {address}: the [s3] extra is needed", hint=install("s3"))
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:

@@ -25,7 +25,8 @@ def walk(root: str, skip: str) -> Iterator[Found]:
     try:
         for name, seen in objects.below(inside):
             hidden = any(part.startswith(".") for part in name.split("/"))
-            if not hidden and not name.endswith("/") and not f"{inside}{name}".startswith(skip.rstrip("/") + "/"):
+            marker = not name or name.endswith("/")  # what some tools put there to stand for a folder
+            if not (hidden or marker) and not f"{inside}{name}".startswith(skip.rstrip("/") + "/"):
                 yield name, seen
     except (OSError, StoreError, ConfigError) as error:
         raise _told(error) from None

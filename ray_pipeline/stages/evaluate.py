@@ -33,6 +33,8 @@ def evaluate(ctx: Context) -> int:
             seed: (name, experiment.experiment_id(ctx.config, name, seed))
             for seed, name in model_ids(ctx, collection).items()
         }
+        for name, _ in ids.values():
+            ctx.table("latents", name)  # noted, though nothing may be left to read it for
         ctx.run.experiments = [found for _, found in ids.values()]
         clusters = ctx.table("clusters", ctx.run.experiments[0])
         scores = ctx.table("scores", _scores_recipe(ctx, collection))

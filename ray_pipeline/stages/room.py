@@ -75,8 +75,14 @@ def asks_of(ctx: Context, command: str, nodes: list[Node]) -> list[Ask]:
     return [ask for ask in found if ask.stage in whole]
 
 
+# The others work in the driver, and no Ray is asked, or started, for them.
+ON_WORKERS = {"run", "ingest", "featurize", "transcribe", "embed", "train", "sweep", "audit"}
+
+
 def check_room(ctx: Context, command: str) -> None:
     """Raise ResourceError where `command` asks for what no node will ever have."""
+    if command not in ON_WORKERS:
+        return
     nodes = nodes_of(ctx)
     if command in {"run", "train"} and ctx.config.training.use_gpu is True:
         _check_gpus(ctx, nodes)

@@ -11,7 +11,7 @@ import pytest
 
 from ray_pipeline import shelf
 
-HEAVY = ("ray", "torch", "librosa", "sklearn", "umap", "plotly", "faster_whisper", "sentence_transformers")
+HEAVY = ("ray", "torch", "librosa", "sklearn", "umap", "plotly", "faster_whisper", "sentence_transformers", "boto3")
 COMMAND = str(Path(sys.executable).with_name("ray-pipeline"))
 
 PARTS = sorted({address.split(":")[0] for name in shelf.SHELVES for address in shelf.shelf(name).values()})

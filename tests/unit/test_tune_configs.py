@@ -161,7 +161,7 @@ def test_commands_in_comments_are_commands(name: str, line: str, monkeypatch: py
         command, _, rest = group.resolve_command(whole, words)
         with group.commands[command].make_context(command, rest, parent=whole) as told:
             config = told.params.get("config")
-            if config is not None and config.is_file():
+            if config is not None and Path(config).is_file():
                 load(config, told.params["sets"])
 
 
