@@ -85,7 +85,10 @@ def test_row_09_hint_is_given_once_in_the_summary(music: Path, bare: None, stage
         said = CliRunner().invoke(app, ["ingest", str(config)])
         assert said.exit_code == 0, said.output
         assert said.output.count("[ffmpeg]") == 1
-        assert f"note: 3 of 4 tracks are m4a, wma and the like: {INSTALL} in the clone of ray_pipeline, then run this again" in said.output
+        assert (
+            f"note: 3 of 4 tracks are m4a, wma and the like: {INSTALL} in the clone of ray_pipeline, then run this again"
+            in said.output
+        )
 
 
 def test_row_09_extra_picks_them_up(

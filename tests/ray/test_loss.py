@@ -160,9 +160,9 @@ class Counted(Echo):
 
     def process(self, rows: list[Row], begin: Callable[[str], None]) -> list[Row]:
         def began(key: str) -> None:
-            begin(key)
-            with self.log.open("a") as log:
+            with self.log.open("a") as log:  # before the note, by which the test finds a worker to kill
                 log.write(f"{key}\n")
+            begin(key)
             time.sleep(0.05)
 
         return super().process(rows, began)

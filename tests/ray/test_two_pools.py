@@ -18,7 +18,7 @@ from in_flight import notes
 from pretend_gpu import BATCH, BLOCK, LONGEST_S
 from sounds import tone, write
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 N = 48
 SCRIPT = Path(__file__).with_name("pretend_gpu.py")
