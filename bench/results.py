@@ -167,7 +167,7 @@ def _intro(options: argparse.Namespace) -> list[str]:
         "what chance or structureless data scores, and the largest p. `silhouette_input` is that of the same clusters in the",
         "standardised audio features; `ami_missing` compares clusters with 'has lyrics' and should be near 0. Fusions that",
         "read no words stand under 'audio alone', since no backend changes them. Models of several views, of frames, of",
-        "labels and of other models are in [models.md](models.md).",
+        "labels and of other models are compared by `bench/models.py`.",
     ]
 
 

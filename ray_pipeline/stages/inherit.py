@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ray_pipeline.errors import StoreError
 from ray_pipeline.stages.context import Context
 from ray_pipeline.store.runs import all_runs
 
@@ -22,11 +23,17 @@ def inherit(ctx: Context) -> None:
     So `status`, `export` and `report` know the whole way to a run, whether its stages ran in one command or in six.
     """
     wanted = list(SECTIONS)[: BEFORE.get(ctx.run.command, len(SECTIONS))]
-    for run in all_runs(ctx.store):
+    runs = all_runs(ctx.store) if wanted else iter(())
+    while wanted:
+        try:
+            run = next(runs, None)
+        except StoreError as error:
+            ctx.run.note(f"what earlier runs made is not told here: {error}")
+            return
+        if run is None:
+            return
         for name in [name for name in wanted if name in run.tables and name in run.statuses]:
             if all(run.config.get(section) == ctx.run.config[section] for section in SECTIONS[name]):
                 ctx.run.tables[name] = list(run.tables[name])
                 ctx.run.statuses[name] = dict(run.statuses[name])
                 wanted.remove(name)
-        if not wanted:
-            return

@@ -16,7 +16,7 @@ from listening import is_loopback, listening
 from small_job import MARK, config_file, marked, start
 from sounds import write
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 
 # As a user's shell is: without what tests of clusters set.

@@ -168,6 +168,7 @@ class Counted(Echo):
         return super().process(rows, began)
 
 
+@pytest.mark.slow
 def test_killed_worker_costs_its_one_block(ctx: Context, tmp_path: Path) -> None:
     """Blocks are of six rows, two at a time in flight: rows of the one that was killed are begun again, no others are."""
     ids = [f"{i:03d}" for i in range(60)]
