@@ -24,7 +24,7 @@ from ray_pipeline.stages.guard import Guard, verdicts
 from ray_pipeline.stages.ingest import read_tracks
 from ray_pipeline.store.verify import verify
 
-TIMEOUT_S = 8.0
+TIMEOUT_S = 20.0
 MEMORY_MB = 200
 
 
