@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import re
 
+from ray_pipeline.errors import install
+
 S3 = "s3://"
-INSTALL = "pip install -e '.[s3]'"
+INSTALL = install("s3")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 # Lance takes the address for a URL: what a URL escapes would be another name there than here.
 _PREFIX = re.compile(r"[A-Za-z0-9._=+/-]*")

@@ -17,8 +17,8 @@ from typing import Any
 
 from ray_pipeline.errors import WeightsError, install
 from ray_pipeline.lyrics.weights import one_at_a_time
+from ray_pipeline.s3_address import S3
 
-S3 = "s3://"
 MOST_OBJECTS = 1000  # a model is a few files; a bucket named by mistake is not
 _MD5 = re.compile("[0-9a-f]{32}")  # the ETag of what was put in one part
 

@@ -32,7 +32,7 @@ QUICK = {
 NO_WORDS = {"lyrics.backend": "none", "fusion.kind": "audio"}
 # Lines that are not run here, by how they begin, and where what they do is seen.
 ELSEWHERE = {
-    "make demo": "CI runs the demo's config in tests/ray",
+    "make demo": "no test runs it: it is the line that installs, and two minutes of work",
     "make test": "this test is part of it",
     "pip install": "the environment is there",
     "tensorboard": "tests/ray/test_tensorboard.py",
