@@ -17,7 +17,7 @@ from ray_pipeline.errors import ConfigError, SourceError, StoreError, TooManyBad
 from ray_pipeline.experiment import views_needed
 from ray_pipeline.features.mfcc_stats import STATISTICS
 from ray_pipeline.schemas import Status
-from ray_pipeline.stages import pipeline, session
+from ray_pipeline.stages import pipeline, room, session
 from ray_pipeline.stages.featurize import NO_AUDIO, feature_table, featurize, path_of, upstream_of_lyrics
 from ray_pipeline.stages.import_features import PUBLISHED, import_features
 from ray_pipeline.stages.ingest import ingest, read_tracks, tracks_table
@@ -34,6 +34,7 @@ def _no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a file is to be opened")
 
     monkeypatch.setattr(session, "connect", refuse)
+    monkeypatch.setattr(room, "connected", lambda: False)  # whatever Ray the tests before this one left
 
 
 @pytest.fixture

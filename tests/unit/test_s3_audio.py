@@ -190,5 +190,5 @@ def test_store_is_kept_as_it_is_written(tmp_path: Path) -> None:
 
 def test_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r"pip install 'ray_pipeline\[s3\]'"):
+    with pytest.raises(ConfigError, match=r"pip install -e '\.\[s3\]'"):
         make_config("s3://bucket/a", source={"kind": "folder", "root": "/"})  # type: ignore[arg-type]
