@@ -17,14 +17,14 @@ from typing import Any
 
 import numpy as np
 from beyond_page import Confirmed, Tried, page
+from fma_rows import MEANS, STATISTICS, VIEWS, collection_of_fma
 from kept import Job, outcomes
 
 from ray_pipeline import experiment, metrics, shelf
 from ray_pipeline.collection import Collection
 from ray_pipeline.config import Config, check
 
-MEANS, STATISTICS, BOTH = "20 means", "140 statistics", "both"
-VIEWS = {MEANS: "mfcc_native", STATISTICS: "fma_mfcc"}
+BOTH = "both"
 CHOSEN_ON, CONFIRMED_ON = (0, 1), (100, 101, 102, 103, 104)
 LATENTS = (2, 8, 32, 64)
 BETAS = (0.05, 0.2, 1.0, 4.0, 8.0)
@@ -109,32 +109,6 @@ def _models() -> Iterator[dict[str, Any]]:
     yield from ({"kind": kind, "latent_dim": n} for kind in ("vae", "vade") for n in (8, 32))
     yield {"kind": "conv", "latent_dim": 8}
     yield from ({"kind": kind, "latent_dim": 8, **TOLD} for kind in LEAKS)
-
-
-def collection_of_fma(data: Path, store: str) -> tuple[Collection, dict[str, Any]]:
-    """The 1,990 rows with both views and their genres, and the config that they were read with."""
-    from ray_pipeline.stages.collection import read_collection
-    from ray_pipeline.stages.context import Context
-    from ray_pipeline.stages.import_features import import_features
-    from ray_pipeline.stages.ingest import ingest
-    from ray_pipeline.stages.session import session
-
-    fma = data / "fma"
-    base = {
-        "store": store,
-        "source": {"kind": "fma", "root": str(fma), "labels_file": str(fma / "labels.csv")},
-        "features": list(VIEWS.values()),
-        "lyrics": {"backend": "none"},
-        "fusion": {"kind": "none"},
-        "model": {"kind": "raw"},
-        "scoring": {"label": "label"},
-        "max_bad_fraction": 0.99,
-    }
-    ctx = Context.of(check(base), "beyond")
-    with session():
-        ingest(ctx)
-        import_features(ctx)
-        return read_collection(ctx), base
 
 
 def _halves(collection: Collection, seed: int = 0) -> list[Collection]:

@@ -28,6 +28,7 @@ from ray_pipeline.stages.plan import Plan, copy_rows, make_plan, mended, prepare
 from ray_pipeline.store import Table, digest
 
 VERSION = 1
+WORTH = 16  # tracks; each takes a quarter of a second or so
 NO_AUDIO = "no audio file: the track is known by its metadata alone"
 
 
@@ -58,7 +59,7 @@ def _extract_all(ctx: Context, plans: dict[str, Plan]) -> int:
     groups = _groups(plans)
     for names, todo in groups.items():
         tables = [feature_table(ctx, name) for name in names]
-        run_job(Job("featurize", ExtractFeatures(names, ctx.config.audio), tables), todo, ctx)
+        run_job(Job("featurize", ExtractFeatures(names, ctx.config.audio), tables, worth=WORTH), todo, ctx)
     return sum(map(len, groups.values()))
 
 

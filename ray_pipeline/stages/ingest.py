@@ -29,6 +29,7 @@ from ray_pipeline.stages.probe import ProbeFiles
 from ray_pipeline.store import Table, digest
 
 VERSION = 1
+WORTH = 128  # files; each takes a hundredth of a second or two
 LOOKS_AT_ONCE = 32  # at objects, each of which takes a request
 
 Seen = tuple[int, int, str, str]
@@ -63,7 +64,7 @@ def ingest(ctx: Context) -> int:
         stats = _looked_at(entries)
         todo, stale = _to_open(entries, stats, seen)
         files.delete_keys("uri", stale)
-        run_job(Job("ingest", ProbeFiles(), [files], key="uri"), todo, ctx)
+        run_job(Job("ingest", ProbeFiles(), [files], key="uri", worth=WORTH), todo, ctx)
         tracks = _tracks(entries, stats, {row["uri"]: row for row in files.read().to_pylist()} if entries else {})
         told = _settle(tracks_table(ctx), tracks, ctx)
         _hint(tracks, ctx)

@@ -56,6 +56,8 @@ class Job:
 
     With `prepare` and `num_gpus`, rows go through two pools of workers that run at once: on CPUs, `prepare` in blocks of
     `block_size`; on GPUs, `work` on `batch` prepared rows at a time. Without a GPU one pool does both, row by row.
+
+    `worth` is how many rows pay for a worker's start, some seconds of a CPU for its imports: for fewer, none more is started.
     """
 
     stage: str
@@ -65,6 +67,7 @@ class Job:
     prepare: Preparation | None = None
     num_gpus: float = 0.0
     max_workers: int | None = None
+    worth: int = 1
     block_size: int | None = None
     batch: int | None = None
 

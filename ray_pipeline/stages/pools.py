@@ -38,7 +38,7 @@ def _dataset(job: Job, blocks: list[pa.Table], batch: int, ctx: Context, notes: 
     session.connect(ctx)
     from ray.data import DataContext, Dataset, from_arrow
 
-    n, largest = len(blocks), max(batch, blocks[0].num_rows)
+    n, n_rows, largest = len(blocks), sum(block.num_rows for block in blocks), max(batch, blocks[0].num_rows)
     limits = ctx.config.resources
     settings = DataContext.get_current().copy()
     # A block may rightly take as long as each of its rows may.
@@ -48,12 +48,13 @@ def _dataset(job: Job, blocks: list[pa.Table], batch: int, ctx: Context, notes: 
     with DataContext.current(settings):
         dataset: Dataset = from_arrow(blocks)
         if job.two_pools:
-            dataset = dataset.map_batches(Preparer, **_pool(job, _cpu_workers(job, n, ctx), ctx, notes, num_cpus=0.9))
+            size = _cpu_workers(job, n, n_rows, ctx)
+            dataset = dataset.map_batches(Preparer, **_pool(job, size, ctx, notes, num_cpus=0.9))
         if job.num_gpus:
             last = _pool(job, _gpu_workers(job, n, ctx), ctx, notes, num_cpus=0.0, num_gpus=job.num_gpus)
             last["batch_size"] = batch  # Ray refuses a GPU without; smaller blocks are put together for it
         else:
-            last = _pool(job, _cpu_workers(job, n, ctx), ctx, notes, num_cpus=0.9)
+            last = _pool(job, _cpu_workers(job, n, n_rows, ctx), ctx, notes, num_cpus=0.9)
         return dataset.map_batches(Worker, **last)
 
 
@@ -90,16 +91,18 @@ def _cut(rows: list[Row], size: int) -> Iterator[pa.Table]:
 
 def _block_size(job: Job, n: int, ctx: Context) -> int:
     wanted = ctx.config.resources.block_size or job.block_size
-    return wanted or max(1, min(MAX_BLOCK, -(-n // (BLOCKS_PER_WORKER * _cpu_workers(job, n, ctx)))))
+    return wanted or max(1, min(MAX_BLOCK, -(-n // (BLOCKS_PER_WORKER * _cpu_workers(job, n, n, ctx)))))
 
 
 def _batch(job: Job, ctx: Context) -> int:
     return ctx.config.resources.block_size or job.batch or 1
 
 
-def _cpu_workers(job: Job, n_blocks: int, ctx: Context) -> int:
+def _cpu_workers(job: Job, n_blocks: int, n_rows: int, ctx: Context) -> int:
     # What drives a GPU takes a core itself.
     spare = session.cpus(ctx) - (session.gpus(ctx) if job.two_pools else 0)
+    if not ctx.config.resources.workers:
+        spare = min(spare, -(-n_rows // job.worth))
     return _capped(spare, job, n_blocks, ctx)
 
 

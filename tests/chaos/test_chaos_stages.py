@@ -53,7 +53,7 @@ def undisturbed(cluster: Simulated, tmp_path_factory: pytest.TempPathFactory) ->
     cluster.ready(NODES)
     folder = tmp_path_factory.mktemp("chaos")
     shutil.copytree(SUNG, folder / "music", ignore=lambda _, names: [n for n in names if not n.endswith("0.ogg")])
-    job = config_file(folder, **WORDS, resources={"block_size": 1})
+    job = config_file(folder, **WORDS, resources={"block_size": 1, "workers": NODES})
     command(cluster, "ingest", job)
     rows, seconds = {}, {}
     for stage, table in TABLES.items():

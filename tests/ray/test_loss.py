@@ -109,7 +109,7 @@ def test_interrupt_keeps_what_was_finished(ctx: Context) -> None:
 
 def _ingested(folder: Path) -> Context:
     """The context of a featurize over `folder`/music that is to come, in blocks of two tracks."""
-    ctx = Context.of(check(settings(folder, resources={"num_cpus": 2, "block_size": 2})), "featurize")
+    ctx = Context.of(check(settings(folder, resources={"num_cpus": 2, "block_size": 2, "workers": 2})), "featurize")
     ingest(ctx)
     return ctx
 

@@ -1,0 +1,106 @@
+"""What each fault cost: every test that makes one, run, and the lines they leave.
+
+    python bench/reliability.py --fuzz out/fuzz.json --out docs/reliability.md
+
+A test tells by its fixture `cost` (tests/conftest.py) what it saw, before it asserts that nothing was lost. Without
+``--only`` all of them run, a file after another, about half an hour on two cores. ``--fuzz`` is what `make fuzz` wrote.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+FILES = (
+    "tests/badinput/test_poison.py",
+    "tests/badinput/test_row_23_disk.py",
+    "tests/unit/test_lease.py",
+    "tests/unit/test_store.py",
+    "tests/unit/test_s3_store.py",
+    "tests/ray/test_stopped.py",
+    "tests/ray/test_two_pools.py",
+    "tests/ray/test_train_resume.py",
+    "tests/ray/test_sweep_runs.py",
+    "tests/ray/test_s3_whole.py",
+    "tests/chaos/test_chaos_stages.py",
+    "tests/chaos/test_chaos_train.py",
+)
+HEAD = ("fault", "where", "rows", "lost", "doubled", "done again", "time")
+
+
+def main() -> None:
+    """Run the tests, print the page and write it to ``--out``; the exit code says whether all passed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("docs/reliability.md"))
+    parser.add_argument("--fuzz", type=Path, help="out/fuzz.json, of `make fuzz`")
+    parser.add_argument("--only", nargs="*", choices=FILES, help="some of the files")
+    options = parser.parse_args()
+    lines, ends = [], {}
+    for file in options.only or FILES:
+        told, ends[file] = _tested(file)
+        lines += told
+    text = _page(lines, ends, json.loads(options.fuzz.read_text(encoding="utf-8")) if options.fuzz else None)
+    print(text)
+    options.out.write_text(text, encoding="utf-8")
+    sys.exit(any(code for code, _ in ends.values()))
+
+
+def _tested(file: str) -> tuple[list[dict[str, Any]], tuple[int, str]]:
+    """The lines that the tests of `file` left; its exit code and pytest's last words."""
+    print(f"{file} …", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        noted = Path(folder) / "lines"
+        command = [sys.executable, "-m", "pytest", file, "--tb=short"]
+        environment = os.environ | {"RAY_PIPELINE_RELIABILITY": str(noted)}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            print(done.stdout, file=sys.stderr)
+        lines = noted.read_text(encoding="utf-8").splitlines() if noted.exists() else []
+    last = done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.stderr[-200:]
+    return [json.loads(line) for line in lines], (done.returncode, last.rpartition(" in ")[0] or last)
+
+
+def _page(lines: list[dict[str, Any]], ends: dict[str, tuple[int, str]], fuzz: dict[str, Any] | None) -> str:
+    page = [
+        "# What faults cost",
+        "",
+        "Made by `python bench/reliability.py`; each line is what one test saw. Rows are compared, keys and values, with those",
+        "of an undisturbed run. `lost` and `doubled` are rows; `done again` is what was worked on twice (in training: epochs);",
+        "`time` is the wall time as a multiple of the same work undisturbed, start of Ray and of workers included. Nodes are",
+        "simulated on one machine (`ray.cluster_utils.Cluster`), and the GPU of the two pools is pretended.",
+        "",
+        f"| {' | '.join(HEAD)} |",
+        "|" + "---|" * len(HEAD),
+        *(_row(line) for line in lines),
+        "",
+        "## The tests",
+        "",
+        *(f"- `{file}`: {told}" for file, (_, told) in ends.items()),
+    ]
+    if fuzz:
+        page += ["", "## Damaged audio", "", "`make fuzz`:", "", "| | |", "|---|---|"]
+        page += [f"| {name.replace('_', ' ')} | {_told(value)} |" for name, value in fuzz.items()]
+    return "\n".join(page) + "\n"
+
+
+def _row(line: dict[str, Any]) -> str:
+    time = line["time"]
+    cells = [line[name] for name in ("fault", "where", "rows", "lost", "doubled", "again")]
+    return f"| {' | '.join(map(str, cells))} | {'–' if time is None else f'{time:.1f} ×'} |"
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_told(one)}" for name, one in value.items())
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    main()
