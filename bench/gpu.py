@@ -73,6 +73,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--copies", type=int, default=8)
     parser.add_argument("--every", type=int, default=8, help="without the GPU, each of which files is taken")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--out", type=Path, default=Path("docs/gpu.md"))
     parser.add_argument("--only", nargs="*", choices=["job", "words", "batches", "precision", "fractions"])
     return parser.parse_args()
@@ -95,7 +96,7 @@ def _job(options: argparse.Namespace, folder: Path) -> Iterator[str]:
     some = folder / "some"
     some.mkdir()
     for path in files[:: options.every]:
-        (some / path.name).symlink_to(path)
+        (some / path.name).hardlink_to(path)
     with_gpu = _run(options, folder / "music", folder / "gpu")
     without = _run(options, some, folder / "cpu", CUDA_VISIBLE_DEVICES="")
     yield f"{len(files)} files of 30 s; without the GPU {len(files[:: options.every])} of them."
@@ -207,15 +208,15 @@ def _without_room(whisper: Any, windows: list[np.ndarray]) -> str:
 
 def _precision(options: argparse.Namespace, folder: Path) -> Iterator[str]:
     collection, plain = collection_of_fma(options.data, str(folder / "fma"))
-    yield f"{len(collection):,} rows of FMA's 140 statistics, 100 epochs; mean ± standard deviation over {options.seeds} seeds."
+    yield f"{len(collection):,} rows of FMA's 140 statistics, {options.epochs} epochs; mean ± standard deviation over {options.seeds} seeds."
     for kind in ("beta", "conv"):
         yield ""
         yield f"| {kind} | {' | '.join(METRICS)} | time of a fit, over fp32 on a CPU thread |"
         yield "|---|" + "---|" * (len(METRICS) + 1)
         first = 0.0
         for precision, device in PRECISIONS:
-            told = {"model": {"kind": kind}, "training": {"precision": precision, "epochs": 100}}
-            config = check(plain | told | {"fusion": SEEN, "scoring": plain["scoring"] | {"null_draws": 1}})
+            told = {"model": {"kind": kind}, "training": {"precision": precision, "epochs": options.epochs}}
+            config = check(plain | told | {"fusion": SEEN, "scoring": plain["scoring"] | {"null_draws": 2}})
             found, seconds = [], 0.0
             for seed in range(options.seeds):
                 start = time.monotonic()
@@ -243,7 +244,7 @@ def _fractions(options: argparse.Namespace, folder: Path) -> Iterator[str]:
         tune = {"model.latent_dim": {"grid": LATENTS}, "gpus_per_trial": share, "cpus_per_trial": 1}
         told = {"model": {"kind": "conv"}, "scoring": plain["scoring"] | {"seeds": 1, "null_draws": 5}, "tune": tune}
         # A sweep's id knows nothing of the share: another seed makes another sweep.
-        told |= {"fusion": SEEN, "training": {"epochs": 100}, "seed": int(share == 1.0)}
+        told |= {"fusion": SEEN, "training": {"epochs": options.epochs}, "seed": int(share == 1.0)}
         _command("sweep", plain | told, folder / "sweep.yaml", {})
         walls[share] = latest_run(Store(plain["store"])).seconds["sweep"]
     yield f"{len(LATENTS)} trials of a convolutional VAE: with a quarter of the GPU each,"
