@@ -115,7 +115,9 @@ class Resources(Section):
     """Bounds and sizes; none of them changes a result."""
 
     workers: int | None = Field(
-        None, ge=1, description="worker processes a pool of a stage; default: what the cluster has, and the work pays for"
+        None,
+        ge=1,
+        description="worker processes a pool of a stage; default: what the cluster has, and the work pays for",
     )
     num_cpus: float | None = Field(None, gt=0, description="CPUs of the Ray that is started here; default: all")
     block_size: int | None = Field(

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 WINDOW_SAMPLES = int(WINDOW_S * SAMPLE_RATE)
 
-# One at a time on a CPU, where batches gain little and a window's words could depend on what it is batched with.
-BATCH = {"cpu": 1, "cuda": 16}
+# One at a time on a CPU, where batches gain little and a window's words could depend on what it is batched with. On a GPU
+# three windows of each of the 16 tracks that a worker is given: its time goes into steps, which cost the same for one window.
+BATCH = {"cpu": 1, "cuda": 48}
 
 # A window caught in a loop is decoded once more with this, as in faster_whisper.py.
 NO_REPEAT_NGRAM = 4
@@ -129,12 +130,16 @@ class OpenAIWhisper:
 
     def _decode(self, encoded: Tensor, no_repeat_ngram: int = 0) -> list[Heard]:
         """Greedy, with timestamps, from encoder output [batch, 1500, n_audio_state]."""
-        from whisper.decoding import DecodingTask
+        from whisper.decoding import ApplyTimestampRules, DecodingTask
+
+        from ray_pipeline.lyrics.decoding_rules import NoRepeatNgram, TimestampRules
 
         task = DecodingTask(self._model, self._options())
+        rules = task.logit_filters
+        task.logit_filters = [TimestampRules(one) if isinstance(one, ApplyTimestampRules) else one for one in rules]
         if no_repeat_ngram:
             # Ahead of the timestamps' rules, which weigh what is left.
-            task.logit_filters.insert(0, _NoRepeatNgram(no_repeat_ngram, task.sample_begin))
+            task.logit_filters.insert(0, NoRepeatNgram(no_repeat_ngram, task.sample_begin))
         return [
             Heard(
                 text=result.text,
@@ -153,26 +158,6 @@ class OpenAIWhisper:
         # The library adds the other control tokens to any list that is not empty, and its default forbids captions, too.
         suppressed = [get_tokenizer(self._model.is_multilingual).sot]
         return DecodingOptions(language=self._language, suppress_tokens=suppressed, fp16=self._half)
-
-
-class _NoRepeatNgram:
-    """A filter of `DecodingTask`: no `size` tokens in a row that were sampled before."""
-
-    def __init__(self, size: int, sample_begin: int) -> None:
-        self._size = size
-        self._sample_begin = sample_begin
-
-    def apply(self, logits: Tensor, tokens: Tensor) -> None:
-        """Forbid in `logits` [batch, n_vocab], in place, what would repeat in `tokens` [batch, n_tokens]."""
-        for row, sampled in enumerate(tokens[:, self._sample_begin :].tolist()):
-            logits[row, _repeating(sampled, self._size)] = -np.inf
-
-
-def _repeating(tokens: list[int], size: int) -> list[int]:
-    """The tokens that would complete a run of `size` that `tokens` holds already."""
-    last = tokens[len(tokens) - size + 1 :]
-    starts = range(len(tokens) - size + 1)
-    return [tokens[start + size - 1] for start in starts if tokens[start : start + size - 1] == last]
 
 
 def _no_room(error: RuntimeError) -> bool:

@@ -16,7 +16,7 @@ from ray_pipeline import audio
 from ray_pipeline.config import Audio
 from ray_pipeline.errors import ConfigError
 from ray_pipeline.lyrics import openai_checkpoint
-from ray_pipeline.lyrics.openai_whisper import OpenAIWhisper, Params, _repeating
+from ray_pipeline.lyrics.openai_whisper import OpenAIWhisper, Params
 from ray_pipeline.lyrics.vocals import decide
 
 QUIET = np.random.default_rng(0).normal(0, 0.01, 16_000).astype(np.float32)
@@ -121,14 +121,6 @@ def test_only_control_tokens_are_suppressed(random: OpenAIWhisper) -> None:
     assert {tokenizer.sot, tokenizer.transcribe, tokenizer.translate, tokenizer.no_speech} <= set(
         suppress.suppress_tokens
     )
-
-
-@pytest.mark.parametrize(
-    ("tokens", "forbidden"),
-    [([], []), ([1, 2, 3], []), ([1, 2, 3, 4, 1, 2, 3], [4]), ([1, 1, 1, 1], [1]), ([1, 2, 3, 4, 5, 1, 2, 4], [])],
-)
-def test_what_would_repeat_four_tokens_is_forbidden(tokens: list[int], forbidden: list[int]) -> None:
-    assert _repeating(tokens, 4) == forbidden
 
 
 @pytest.mark.parametrize("shape", [(480_001,), (2, 16_000)])
