@@ -90,12 +90,12 @@ def _without_room(whisper: Any, windows: list[np.ndarray]) -> str:
     least, most = torch.cuda.memory_allocated(), torch.cuda.max_memory_allocated()
     torch.cuda.empty_cache()
     whole = torch.cuda.get_device_properties(0).total_memory
-    torch.cuda.set_per_process_memory_fraction((least + (most - least) / 4) / whole)
+    torch.cuda.set_per_process_memory_fraction((least + (most - least) / 2) / whole)
     capped = whisper.transcribe(windows)
     torch.cuda.set_per_process_memory_fraction(1.0)
     same = sum(a.text == b.text for a, b in zip(free, capped, strict=True))
     assert whisper.batch < len(windows)
     return (
-        f"With a quarter of the memory that {len(windows)} windows take, the card refuses them; they are heard"
+        f"With half of the memory that {len(windows)} windows take, the card refuses them; they are heard"
         f" {whisper.batch} at a time, and {same} of {len(windows)} texts are the same."
     )

@@ -16,7 +16,7 @@ from ray_pipeline.store import Table, digest
 
 VERSION = 3
 # Tracks. Where Whisper runs on a CPU each takes seconds, and a crash or a Ctrl-C is to cost little; a GPU wants full batches.
-BLOCK_SIZE, GPU_BATCH = 4, 16
+BLOCK_SIZE, GPU_BATCH = 4, 32
 
 
 def has_lyrics(ctx: Context) -> bool:
