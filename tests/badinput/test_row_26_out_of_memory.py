@@ -62,12 +62,12 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_row_26_batch_halves_until_it_fits(checkpoint: Path, full: Exception) -> None:
     whisper = OpenAIWhisper(Params(model=str(checkpoint), language="en"))
     [alone] = whisper.transcribe([QUIET])
-    gpu = on_pretend_gpu(whisper, 4, full)
+    gpu = on_pretend_gpu(whisper, 3, full)
     heard = whisper.transcribe([QUIET] * 6)
-    assert gpu.sizes == [16, 8, 4, 4]
+    assert gpu.sizes == [96, 48, 24, 12, 6, 3, 3]
     assert [one.text for one in heard] == [alone.text] * 6
     assert len(whisper.transcribe([QUIET] * 2)) == 2
-    assert gpu.sizes[4:] == [4], "what did not fit is not tried again"
+    assert gpu.sizes[7:] == [3], "what did not fit is not tried again"
 
 
 def test_row_26_one_window_that_does_not_fit_is_a_memory_error(checkpoint: Path) -> None:
@@ -75,7 +75,7 @@ def test_row_26_one_window_that_does_not_fit_is_a_memory_error(checkpoint: Path)
     gpu = on_pretend_gpu(whisper, 0, torch.cuda.OutOfMemoryError(FULL))
     with pytest.raises(MemoryError, match="no room on the device for one window"):
         whisper.transcribe([QUIET] * 3)
-    assert gpu.sizes == [16, 8, 4, 2, 1]
+    assert gpu.sizes == [96, 48, 24, 12, 6, 3, 1]
 
 
 def test_row_26_another_error_is_not_taken_for_it(checkpoint: Path) -> None:
@@ -83,7 +83,7 @@ def test_row_26_another_error_is_not_taken_for_it(checkpoint: Path) -> None:
     gpu = on_pretend_gpu(whisper, 0, RuntimeError("CUDA error: an illegal memory access was encountered"))
     with pytest.raises(RuntimeError, match="illegal"):
         whisper.transcribe([QUIET])
-    assert gpu.sizes == [16]
+    assert gpu.sizes == [96]
 
 
 @pytest.mark.parametrize(("room", "status"), [(2, "ok"), (0, "out_of_memory")])
