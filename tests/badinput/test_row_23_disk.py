@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -64,8 +64,11 @@ def fill(table: Table) -> int:
     raise AssertionError("the disk was never full")
 
 
-def test_row_23_full_disk_leaves_what_was_committed(disk: Path, table: Table) -> None:
+def test_row_23_full_disk_leaves_what_was_committed(disk: Path, table: Table, cost: Callable[..., None]) -> None:
     store, n = Store(disk / "store"), fill(table)
+    ids = table.read()["track_id"].to_pylist()
+    lost, doubled = 50 * n - len(set(ids)), len(ids) - len(set(ids))
+    cost(fault="the disk is full", where="a table", rows=50 * n, lost=lost, doubled=doubled, again=0, time=None)
     assert table.count() == 50 * n
     assert verify(store) == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +103,7 @@ def test_whole_job_on_s3_is_that_in_a_folder(
 
 
 def test_s3_that_stops_answering_ends_the_run_and_the_same_command_goes_on(
-    bucket: str, uploaded: str, tmp_path: Path, gate: Any
+    bucket: str, uploaded: str, tmp_path: Path, gate: Any, cost: Callable[..., None]
 ) -> None:
     config = config_file(tmp_path, **VAE)
     args = ("--set", f"store={bucket}/out", "--set", f"source.root={uploaded}")
@@ -119,4 +120,15 @@ def test_s3_that_stops_answering_ends_the_run_and_the_same_command_goes_on(
         assert "worker_crash" not in table.read()["status"].to_pylist(), "no track answers for the store"
     code, said = finish("run", config, *args)
     assert code == 0, said
+    ids = [row["track_id"] for row in tables(store)["features"]]
+    lost, doubled = 6 - len(set(ids)), len(ids) - len(set(ids))
+    cost(
+        fault="S3 answers 503 for ever, then again",
+        where="featurize",
+        rows=6,
+        lost=lost,
+        doubled=doubled,
+        again=0,
+        time=None,
+    )
     assert [row["status"] for row in tables(store)["features"]].count("ok") == 6

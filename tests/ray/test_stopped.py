@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from ray_pipeline.store.verify import verify
 pytestmark = pytest.mark.ray
 
 N = 240
-WORKER = {"resources": {"num_cpus": 1, "block_size": 2}}
+BLOCK = 2
+WORKER = {"resources": {"num_cpus": 1, "block_size": BLOCK}}
 
 
 @pytest.fixture(scope="module")
@@ -82,27 +83,32 @@ def featurize_until_committed(folder: Path, word: str) -> tuple[subprocess.Popen
     raise AssertionError("no row was committed in 200 s")
 
 
-def check_the_rest(folder: Path, table: Table) -> None:
+def check_the_rest(folder: Path, table: Table, cost: Callable[..., None], fault: str) -> None:
     """What is committed is whole; the same command does what is left, and that alone."""
     kept = table.count()
+    in_vain = BLOCK * (len(list(Path(table.uri).glob("data/*.lance"))) - len(table.files()))
     assert 0 < kept < N
     assert len(set(table.read()["track_id"].to_pylist())) == kept
     assert done(runs_in(folder)("featurize")) == {"featurize": N - kept}
     ids = table.read()["track_id"].to_pylist()
-    assert (len(ids), len(set(ids))) == (N, N)
+    lost, doubled = N - len(set(ids)), len(ids) - len(set(ids))
+    cost(fault=fault, where="featurize, one machine", rows=N, lost=lost, doubled=doubled, again=in_vain, time=None)
+    assert (lost, doubled) == (0, 0)
     assert verify(open_store(folder / "store")) == []
 
 
-def test_killed_driver_loses_only_what_was_in_flight(ingested: Path, mark: str) -> None:
+def test_killed_driver_loses_only_what_was_in_flight(ingested: Path, mark: str, cost: Callable[..., None]) -> None:
     job, table = featurize_until_committed(ingested, mark)
     job.kill()
     job.wait()
-    check_the_rest(ingested, table)
+    check_the_rest(ingested, table, cost, "the driver is killed")
     # Ray's two agents look for their node once a minute; they hold no CPU and write nothing.
     wait_until_gone(mark, but="Agent")
 
 
-def test_ctrl_c_keeps_what_was_finished_and_says_how_to_go_on(ingested: Path, mark: str) -> None:
+def test_ctrl_c_keeps_what_was_finished_and_says_how_to_go_on(
+    ingested: Path, mark: str, cost: Callable[..., None]
+) -> None:
     job, table = featurize_until_committed(ingested, mark)
     os.killpg(job.pid, signal.SIGINT)
     said, _ = job.communicate(timeout=120)
@@ -110,7 +116,7 @@ def test_ctrl_c_keeps_what_was_finished_and_says_how_to_go_on(ingested: Path, ma
     assert "interrupted; what was finished is kept. To go on: ray-pipeline featurize" in said
     assert "Traceback" not in said
     wait_until_gone(mark)
-    check_the_rest(ingested, table)
+    check_the_rest(ingested, table, cost, "Ctrl-C")
 
 
 def test_ctrl_c_in_training_ends_it_too(folder: Path, mark: str) -> None:

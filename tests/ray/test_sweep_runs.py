@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,13 @@ def folder(ray_session: Any, tmp_path: Path) -> Path:
 def statuses(found: Sweep) -> dict[Any, str]:
     """Status of each trial by the one value of its point."""
     return {next(iter(row["point"].values())): row["status"] for row in found.rows}
+
+
+def tell(cost: Callable[..., None], fault: str, found: Sweep, again: int) -> None:
+    """Note what `fault` cost a sweep of three trials."""
+    ids = [row["trial_id"] for row in found.rows]
+    lost, doubled = 3 - len(set(ids)), len(ids) - len(set(ids))
+    cost(fault=fault, where="sweep", rows=len(ids), lost=lost, doubled=doubled, again=again, time=None)
 
 
 def once(found: Sweep) -> bool:
@@ -107,9 +115,12 @@ def fails(folder: Path, beta: float, how: str, times: int) -> Any:
     return run
 
 
-def test_a_trial_whose_worker_is_killed_is_tried_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_whose_worker_is_killed_is_tried_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, cost: Callable[..., None]
+) -> None:
     monkeypatch.setattr(sweep_tune, "run_trial", fails(folder, 1, "killed", times=1))
     _, found = run_sweep(folder, BETAS)
+    tell(cost, "a trial's worker is killed", found, again=len((folder / "tries-of-1").read_text()) - 1)
     assert statuses(found) == {0.5: "ok", 1: "ok", 4: "ok"} and once(found)
     assert (folder / "tries-of-1").read_text() == ".."
 
@@ -133,7 +144,7 @@ def test_a_trial_that_fails_again_is_recorded_and_tried_once_more_only_if_asked(
 
 @pytest.mark.parametrize("kept", [1, 2], ids=["in its middle", "at its last trial"])
 def test_a_full_disk_ends_the_sweep_and_the_same_command_does_the_rest(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+    folder: Path, monkeypatch: pytest.MonkeyPatch, kept: int, cost: Callable[..., None]
 ) -> None:
     written = table.write_fragments
 
@@ -148,6 +159,7 @@ def test_a_full_disk_ends_the_sweep_and_the_same_command_does_the_rest(
     assert "is the disk full" in told.value.hint
     monkeypatch.undo()
     ctx, found = run_sweep(folder, BETAS)
+    tell(cost, f"the disk is full after {kept} trials", found, again=ctx.run.done["sweep"] - (3 - kept))
     assert ctx.run.done == {"sweep": 3 - kept}
     assert statuses(found) == {0.5: "ok", 1: "ok", 4: "ok"} and once(found)
 

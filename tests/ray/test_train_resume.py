@@ -64,7 +64,7 @@ def wait_for_state(folder: Path, running: Callable[[], bool]) -> int:
         time.sleep(0.01)
 
 
-def check_continued(folder: Path, undisturbed: Path) -> None:
+def check_continued(folder: Path, undisturbed: Path, cost: Callable[..., None], fault: str) -> None:
     """Two processes trained the one model; the second began where the first had left a state, not at the first epoch."""
     (name, _), *_ = epochs_run(folder)
     (first, second) = epochs_run(folder).values()
@@ -72,12 +72,14 @@ def check_continued(folder: Path, undisturbed: Path) -> None:
     assert first == list(range(1, len(first) + 1)), "undisturbed up to the kill"
     assert second == list(range(second[0], EPOCHS + 1))
     assert 1 < second[0] <= len(first) + 1 < EPOCHS, "no epoch is left out, and not all are run again"
+    again, lost = len(first) + 1 - second[0], len(models(undisturbed)) - len(models(folder))
+    cost(fault=fault, where="train, one machine", rows=EPOCHS, lost=lost, doubled=0, again=again, time=None)
     assert models(folder) == models(undisturbed)
     assert not list(folder.glob("store/scratch/*"))
 
 
 def test_killed_worker_goes_on_from_its_last_state(
-    ray_session: Any, folder: Path, undisturbed: tuple[Path, list[dict[str, Any]]]
+    ray_session: Any, folder: Path, undisturbed: tuple[Path, list[dict[str, Any]]], cost: Callable[..., None]
 ) -> None:
     over = threading.Event()
 
@@ -92,7 +94,7 @@ def test_killed_worker_goes_on_from_its_last_state(
         over.set()
         killer.join()
     assert done(ctx) == {"train": 1}
-    check_continued(folder, undisturbed[0])
+    check_continued(folder, undisturbed[0], cost, "a worker is killed")
     assert rows(ctx, "latents") == undisturbed[1]
 
 
@@ -120,7 +122,11 @@ def test_worker_that_dies_each_time_is_not_started_for_ever(ray_session: Any, fo
 
 
 def test_killed_driver_is_gone_on_from(
-    ray_session: Any, folder: Path, mark: str, undisturbed: tuple[Path, list[dict[str, Any]]]
+    ray_session: Any,
+    folder: Path,
+    mark: str,
+    undisturbed: tuple[Path, list[dict[str, Any]]],
+    cost: Callable[..., None],
 ) -> None:
     job = start("train", config_file(folder, **UNDER_RAY), env=os.environ | {MARK: mark})
     wait_for_state(folder, lambda: job.poll() is None)
@@ -128,7 +134,7 @@ def test_killed_driver_is_gone_on_from(
     job.wait()
     ctx = runs_in(folder)("train", **UNDER_RAY)
     assert done(ctx) == {"train": 1}
-    check_continued(folder, undisturbed[0])
+    check_continued(folder, undisturbed[0], cost, "the driver is killed")
     assert rows(ctx, "latents") == undisturbed[1]
 
 

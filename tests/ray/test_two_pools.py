@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +114,14 @@ def test_poison_of_either_pool_costs_only_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("what", "at_most"), [("decoding", BLOCK), ("hearing", BATCH)])
-def test_a_killed_worker_costs_what_it_had(what: str, at_most: int, tmp_path: Path) -> None:
+def test_a_killed_worker_costs_what_it_had(what: str, at_most: int, tmp_path: Path, cost: Callable[..., None]) -> None:
     came_to, events = outcome(tmp_path, f"kill {what}", good(N))
     assert {row["name"]: row["text"] for row in came_to["rows"]} == words(good(N))
     assert len(came_to["rows"]) == N
     again = [track for track, times in Counter(track for one, track, _ in events if one == what).items() if times > 1]
+    names = [row["name"] for row in came_to["rows"]]
+    lost, doubled = N - len(set(names)), len(names) - len(set(names))
+    fault = f"a worker of the pool that is {what} is killed"
+    cost(fault=fault, where="transcribe, two pools", rows=N, lost=lost, doubled=doubled, again=len(again), time=None)
     assert 1 <= len(again) <= at_most
     assert came_to["run"]["retried"]["transcribe"] <= at_most

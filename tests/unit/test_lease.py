@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -134,7 +135,7 @@ def test_loser_of_a_takeover_leaves_the_winner_alone(tmp_path: Path) -> None:
         pass
 
 
-def test_a_writer_that_slept_through_a_takeover_commits_nothing(tmp_path: Path) -> None:
+def test_a_writer_that_slept_through_a_takeover_commits_nothing(tmp_path: Path, cost: Callable[..., None]) -> None:
     store = Store(tmp_path)
     table = store.table("tracks", "x")
     rows = pa.table({"track_id": ["a"]})
@@ -146,4 +147,14 @@ def test_a_writer_that_slept_through_a_takeover_commits_nothing(tmp_path: Path) 
         for write in (lambda: table.append(rows), lambda: table.replace(rows), lambda: table.delete("true")):
             with pytest.raises(LeaseHeld, match="took over"):
                 write()
+    lost, doubled = max(0, 1 - table.count()), max(0, table.count() - 1)
+    cost(
+        fault="a writer sleeps, and another takes over",
+        where="a table",
+        rows=1,
+        lost=lost,
+        doubled=doubled,
+        again=0,
+        time=None,
+    )
     assert table.count() == 1

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def test_table_round_trips(store: Store, table: Table) -> None:
     assert store.datasets() == [store.at("tracks/x.lance")]
 
 
-def test_two_processes_that_append_lose_nothing(table: Table) -> None:
+def test_two_processes_that_append_lose_nothing(table: Table, cost: Callable[..., None]) -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[2]); from test_s3_store import rows\n"
         "from ray_pipeline.store import Table\n"
@@ -80,6 +81,16 @@ def test_two_processes_that_append_lose_nothing(table: Table) -> None:
     writers = [subprocess.Popen([sys.executable, "-c", paths + code, table.uri, here, name]) for name in "pq"]
     assert [writer.wait(120) for writer in writers] == [0, 0]
     found = ids(table)
+    lost, doubled = 16 - len(set(found)), len(found) - len(set(found))
+    cost(
+        fault="two processes append at once",
+        where="a table on S3",
+        rows=16,
+        lost=lost,
+        doubled=doubled,
+        again=0,
+        time=None,
+    )
     assert len(found) == len(set(found)) == 4 + 12
     assert table.damage() == []
 

@@ -127,9 +127,20 @@ def test_replace_is_one_version_and_keeps_the_recipe(table: Table) -> None:
     assert (ids(table), table.version(), table.recipe()) == (["only"], version + 1, {"stage": "test"})
 
 
-def test_reader_keeps_the_version_it_opened(table: Table) -> None:
+def test_reader_keeps_the_version_it_opened(table: Table, cost: Callable[..., None]) -> None:
     opened = table._open()
     table.replace(rows("only"))
+    n = opened.to_table().num_rows
+    lost, doubled = max(0, 6 - n), max(0, n - 6)
+    cost(
+        fault="all rows are replaced while they are read",
+        where="a table",
+        rows=6,
+        lost=lost,
+        doubled=doubled,
+        again=0,
+        time=None,
+    )
     assert opened.count_rows() == 6
     assert opened.to_table().num_rows == 6
 
