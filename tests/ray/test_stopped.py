@@ -22,7 +22,7 @@ from ray_pipeline.store.verify import verify
 
 pytestmark = pytest.mark.ray
 
-N = 240
+N = 160
 BLOCK = 2
 WORKER = {"resources": {"num_cpus": 1, "block_size": BLOCK}}
 
