@@ -69,6 +69,7 @@ def joins_of(ctx: Any) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+@pytest.mark.slow
 def test_second_audit_has_nothing_to_do(prepared: Callable[..., Any]) -> None:
     ctx = prepared(["Rock", "Pop"] * (N // 2))
     assert stage.audit(ctx) == 2, "of three rows that can be run two are one experiment"

@@ -9,7 +9,7 @@ from outcome import done
 
 from ray_pipeline.stages.evaluate import read_clustering
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 AUTO = {"clusterer": {"kind": "agglomerative", "n_clusters": "auto", "k_range": [2, 3]}}
 

@@ -134,6 +134,7 @@ def _one_is_killed(ctx: Context, stage: str) -> Iterator[None]:
     assert killed
 
 
+@pytest.mark.slow
 def test_killed_worker_changes_no_row(ray_session: Any, tmp_path: Path) -> None:
     for i in range(16):
         write(tmp_path / "one/music" / f"{'x' * (i + 1)}.wav", tone(10.0, hz=200 + i, seed=i))

@@ -119,6 +119,7 @@ def test_ctrl_c_keeps_what_was_finished_and_says_how_to_go_on(
     check_the_rest(ingested, table, cost, "Ctrl-C")
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_training_ends_it_too(folder: Path, mark: str) -> None:
     """Ray Train has a handler of its own, which would end the process with another code and without a word."""
     endless = {"model": {"kind": "vae"}, "training": {"epochs": 1_000_000, "num_workers": 1}}

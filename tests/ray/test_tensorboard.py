@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from sweeps import OPEN, run_sweep, write_store
 
-pytestmark = [pytest.mark.ray]
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 Get = Any
 
