@@ -28,13 +28,13 @@ lint: install
 test: install
 	$(PY) -m pytest --numprocesses 2 --dist loadfile -m "not slow" --ignore tests/chaos
 
-# Whole sweeps, jobs submitted to a head, the README's commands, resumed trainings.
+# Whole sweeps, jobs submitted to a head, the README's commands, resumed trainings. TURN=0/8 runs the first eighth of them.
 slow: install
-	$(PY) -m pytest --numprocesses 2 --dist loadfile -m slow --ignore tests/chaos
+	$(PY) -m pytest --numprocesses 2 --dist loadfile -m slow --ignore tests/chaos $(if $(TURN),--turn $(TURN))
 
-# Simulated nodes that are removed and killed.
+# Simulated nodes that are removed and killed. TURN as above.
 chaos: install
-	$(PY) -m pytest tests/chaos
+	$(PY) -m pytest tests/chaos $(if $(TURN),--turn $(TURN))
 
 # Damaged audio, 20,000 cases; what came of them goes to out/fuzz.json, the bytes of a case that went wrong to out/fuzz/.
 fuzz: install

@@ -20,7 +20,7 @@ from ray_pipeline.stages import sweep_again, sweep_tune
 from ray_pipeline.stages.report import write_reports
 from ray_pipeline.stages.sweep import NOT_COMPARED
 from ray_pipeline.stages.sweep_trial import run_trial
-from ray_pipeline.store import Lease, Table, table
+from ray_pipeline.store import Lease, Table, fragments
 from ray_pipeline.store.verify import verify
 from ray_pipeline.sweep import WORST, Sweep
 
@@ -72,7 +72,7 @@ def test_each_trial_is_a_row_with_all_that_it_came_to(folder: Path) -> None:
     page = folder / f"store/report/sweep-{found.name}.html"
     assert all(row["trial_id"] in page.read_text(encoding="utf-8") for row in found.rows)
     page.unlink()
-    assert write_reports(ctx.store) == [page] and page.is_file()
+    assert write_reports(ctx.store) == [str(page)] and page.is_file()
     assert verify(ctx.store) == []
 
 
@@ -146,14 +146,14 @@ def test_a_trial_that_fails_again_is_recorded_and_tried_once_more_only_if_asked(
 def test_a_full_disk_ends_the_sweep_and_the_same_command_does_the_rest(
     folder: Path, monkeypatch: pytest.MonkeyPatch, kept: int, cost: Callable[..., None]
 ) -> None:
-    written = table.write_fragments
+    written = fragments.write_fragments
 
     def full(rows: Any, uri: str, **kwargs: Any) -> Any:
         if "trials" in uri and Table(uri).count() >= kept:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return written(rows, uri, **kwargs)
 
-    monkeypatch.setattr(table, "write_fragments", full)
+    monkeypatch.setattr(fragments, "write_fragments", full)
     with pytest.raises(StoreError, match="No space left on device") as told:
         run_sweep(folder, BETAS)
     assert "is the disk full" in told.value.hint
