@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from ray_pipeline.errors import StoreError, WeightsError, install
-from ray_pipeline.lyrics.weights import one_at_a_time
+from ray_pipeline.lyrics.weights import not_fetched, one_at_a_time
 from ray_pipeline.s3_address import S3, is_s3, split
 
 if TYPE_CHECKING:
@@ -30,13 +30,15 @@ def is_remote(model: str) -> bool:
     return "://" in model
 
 
-def copy_of(address: str, *, setting: str) -> Path:
+def copy_of(address: str, *, setting: str, fetch: bool = True) -> Path:
     """The file or folder at `address`, ``s3://bucket/key``, on this node.
 
     Raises
     ------
     WeightsError
         It cannot be had, or holds what leads out of a folder; `setting` is the config key that named it.
+    NotFetched
+        There is no copy here, and without `fetch` none is made; what S3 has is listed all the same.
     """
     what = f"{setting}: {address}"
     bucket, key = split(address.rstrip("/"))
@@ -45,30 +47,37 @@ def copy_of(address: str, *, setting: str) -> Path:
     if find_spec("boto3") is None:
         raise WeightsError(f"{what}: the [s3] extra is needed", hint=install("s3"))
     try:
-        return _copied(bucket, key, what)
+        objects = _objects(f"{S3}{bucket}/{key}", what)
+        target = _target(bucket, key, objects)
+        if not fetch and not target.exists():
+            raise not_fetched(target.name, f"{S3}{bucket}/{key}", setting)
+        _copy(f"{S3}{bucket}/{key}", objects, target, what)
     except StoreError as error:
         raise WeightsError(f"{setting}: {error}", hint=error.hint) from None
     except OSError as error:
         why = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise WeightsError(f"{what}: {why}", hint="credentials come from the environment") from None
+    return target
 
 
-def _copied(bucket: str, key: str, what: str) -> Path:
-    objects = _objects(f"{S3}{bucket}/{key}", what)
+def _target(bucket: str, key: str, objects: dict[str, Seen]) -> Path:
+    """Where the copy of `objects`, as they are on S3 now, lies or is to lie."""
     told = {rest: {"size": seen.size, "etag": seen.etag} for rest, seen in objects.items()}
     known = hashlib.blake2b(json.dumps([bucket, key, told], sort_keys=True).encode(), digest_size=16).hexdigest()
     # Named as the address is, since a model's id holds its name.
-    target = _cache() / known / PurePosixPath(key).name
+    return _cache() / known / PurePosixPath(key).name
+
+
+def _copy(address: str, objects: dict[str, Seen], target: Path, what: str) -> None:
     if target.exists():
-        return target
+        return
     with one_at_a_time(target.parent):
         if not target.exists():
             part = target.parent.with_suffix(".part")
             shutil.rmtree(part, ignore_errors=True)
             for rest, seen in objects.items():
-                _fetch(f"{S3}{bucket}/{key}{rest}", part / f"{target.name}{rest}", seen, what)
+                _fetch(f"{address}{rest}", part / f"{target.name}{rest}", seen, what)
             part.rename(target.parent)
-    return target
 
 
 def _objects(address: str, what: str) -> dict[str, Seen]:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from whisper_checkpoints import save
 
-from ray_pipeline.errors import WeightsError
+from ray_pipeline.errors import NotFetched, WeightsError
 from ray_pipeline.lyrics import copied, openai_checkpoint
 from ray_pipeline.lyrics.openai_whisper import OpenAIWhisper, Params
 from ray_pipeline.store import objects
@@ -106,6 +106,16 @@ def test_what_is_there_is_not_fetched_and_what_was_replaced_is(bucket: Any, monk
     bucket("a.pt", b"second")
     second = copied.copy_of("s3://weights/a.pt", setting="lyrics.model")
     assert (first.read_bytes(), second.read_bytes()) == (b"first", b"second")
+
+
+def test_what_is_not_to_be_fetched_is_told_unless_it_is_here(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket("a.pt", b"weights")
+    with monkeypatch.context() as patched:
+        patched.setattr(copied, "_fetch", lambda *args: pytest.fail("fetched"))
+        with pytest.raises(NotFetched, match=r"'a\.pt' are not on this machine: .* from s3://weights/a\.pt"):
+            copied.copy_of("s3://weights/a.pt", setting="lyrics.model", fetch=False)
+    here = copied.copy_of("s3://weights/a.pt", setting="lyrics.model")
+    assert copied.copy_of("s3://weights/a.pt", setting="lyrics.model", fetch=False) == here
 
 
 def test_a_copy_that_broke_off_is_not_taken_for_one(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
