@@ -6,125 +6,34 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SerializeAsAny, ValidationError, ValidationInfo, field_validator
 
 from ray_pipeline import shelf
 from ray_pipeline.errors import ConfigError
 from ray_pipeline.mistakes import dotted, explain, misread, shown
+from ray_pipeline.overrides import PARTS, override, with_keys
 from ray_pipeline.s3_address import check_store, is_s3
+from ray_pipeline.sections import FACTORS, LABEL, Audio, Resources, Scoring, Section, Text, Training
 from ray_pipeline.shelf import Params
 from ray_pipeline.space import NO_MATTER, SEARCHED, Tune
-from ray_pipeline.yaml_source import Lines, Origin, parse_value, read_yaml
+from ray_pipeline.yaml_source import Lines, Origin, read_yaml
 
-# Sections that hold one part of a shelf: section -> (shelf, the key that names the part, what is taken if it is left out).
-PARTS = {
-    "source": ("source", "kind", "folder"),
-    "lyrics": ("lyrics", "backend", "openai-whisper"),
-    "fusion": ("fusion", "kind", "concat"),
-    "model": ("model", "kind", "vae"),
-    "clusterer": ("clusterer", "kind", "kmeans"),
-}
-
-LABEL = "label"
-"""The factor that is the classes of ``scoring.label``."""
-FACTORS = {
-    "tempo": "tempo_key_loudness",
-    "key": "tempo_key_loudness",
-    "loudness": "tempo_key_loudness",
-    "brightness": "brightness",
-}
-"""What else latents can be held against, and the feature that each factor is read from."""
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Audio(Section):
-    """How a file becomes samples."""
-
-    sample_rate: int = Field(22050, ge=4000, le=192000, description="Hz, of what features see")
-    max_seconds: float = Field(30.0, gt=0, le=3600, description="s, decoded of a track and no more")
-    min_seconds: float = Field(1.0, gt=0, description="s; less is too_short")
-    position: Literal["auto", "start", "middle"] | Annotated[float, Field(ge=0)] = Field(
-        "auto", description="where to decode: start, middle, seconds; auto = middle of what is longer than 60 s"
-    )
-    min_decoded_ratio: float = Field(
-        0.95, ge=0, le=1, description="of the samples its header promises; less is truncated"
-    )
-
-    @field_validator("min_seconds")
-    @classmethod
-    def _can_be_had(cls, seconds: float, info: ValidationInfo) -> float:
-        if seconds > info.data.get("max_seconds", seconds):
-            raise ValueError("more than audio.max_seconds, so every track would be too_short")
-        return seconds
-
-
-class Text(Section):
-    """Which Sentence-BERT turns words into a vector."""
-
-    model: str = Field("all-MiniLM-L6-v2", description="a name on the hub, or the weights' folder, also on s3://")
-
-
-class Training(Section):
-    """The study's settings are the defaults."""
-
-    epochs: int = Field(100, ge=1)
-    batch_size: int = Field(256, ge=2)
-    learning_rate: float = Field(1e-3, gt=0)
-    lr_step: int = Field(20, ge=1, description="epochs between two cuts of the learning rate")
-    lr_gamma: float = Field(0.5, gt=0, le=1)
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    num_workers: int = Field(1, ge=0, description="Ray Train workers; 0 trains in the driver")
-    use_gpu: bool | Literal["auto"] = "auto"
-
-
-class Scoring(Section):
-    label: str | None = Field(None, description="label to compare clusters with; none: no external scores")
-    seeds: int = Field(3, ge=1, le=100, description="trainings, with seed, seed + 1, …; scores show their spread")
-    null_draws: int = Field(20, ge=2, le=1000)
-    permutations: int = Field(1000, ge=10)
-    yardstick: tuple[str, ...] = Field(
-        (), description="features in whose space clusters of any model are compared; none: those that the fusion reads"
-    )
-    factors: tuple[str, ...] = Field(
-        (),
-        description="what single latents are held against: tempo, key, loudness, brightness, label; no model sees them",
-    )
-
-    @field_validator("factors")
-    @classmethod
-    def _known_factors(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        for name in names:
-            if name not in (*FACTORS, LABEL):
-                raise ValueError(f"unknown factor '{name}'{shelf.suggest(name, [*FACTORS, LABEL])}")
-        if len(set(names)) < len(names):
-            raise ValueError("a factor is named twice")
-        if LABEL in names and info.data.get("label") is None:
-            raise ValueError(f"'{LABEL}' is the classes of scoring.label, which names none")
-        return names
-
-
-class Resources(Section):
-    """Bounds and sizes; none of them changes a result."""
-
-    workers: int | None = Field(
-        None,
-        ge=1,
-        description="worker processes a pool of a stage; default: what the cluster has, and the work pays for",
-    )
-    num_cpus: float | None = Field(None, gt=0, description="CPUs of the Ray that is started here; default: all")
-    block_size: int | None = Field(
-        None, ge=1, description="tracks a block, which a crash may cost; default: a few blocks a CPU"
-    )
-    track_timeout_s: float = Field(300.0, gt=0, le=86_400)
-    track_memory_mb: int = Field(2000, ge=64, le=2**20)
+__all__ = [
+    "FACTORS",
+    "LABEL",
+    "Audio",
+    "Config",
+    "Resources",
+    "Scoring",
+    "Text",
+    "Training",
+    "check",
+    "load",
+    "with_keys",
+]
 
 
 class Config(Section):
@@ -210,7 +119,7 @@ def load(path: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Confi
     """
     raw, lines = read_yaml(Path(path))
     for text in overrides:
-        _override(raw, lines, text)
+        override(raw, lines, text)
     return check(raw, lines)
 
 
@@ -290,21 +199,6 @@ def _not_searched(tune: Tune, lines: Lines) -> list[str]:
     return out
 
 
-def with_keys(raw: Mapping[str, Any], point: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of `raw` with the dotted keys of `point` set.
-
-    Raises
-    ------
-    ConfigError
-        A key leads through what is no mapping.
-    """
-    out = copy.deepcopy(dict(raw))
-    # Whole sections and kinds first: they decide which other keys there are.
-    for key in sorted(point, key=lambda key: (key.count("."), not key.endswith((".kind", ".backend")))):
-        _set(out, tuple(key.split(".")), copy.deepcopy(point[key]), f"tune.{key}")
-    return out
-
-
 def _known(name: str, kind: Any, at: tuple[str | int, ...], lines: Lines, mistakes: list[str]) -> bool:
     try:
         shelf.params_of(name, kind if isinstance(kind, str) else str(kind))
@@ -312,38 +206,3 @@ def _known(name: str, kind: Any, at: tuple[str | int, ...], lines: Lines, mistak
         mistakes.append(f"{lines.where(at)}: {dotted(at)}: {error}")
         return False
     return True
-
-
-def _override(raw: dict[str, Any], lines: Lines, text: str) -> None:
-    """Apply one ``key=value``."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(f"--set {text}: write it as key=value, for example --set model.beta=4")
-    path = tuple(key.strip().split("."))
-    if not all(path):
-        raise ConfigError(f"--set {text}: a name is missing before or after a dot")
-    _set(raw, path, parse_value(value, f"--set {key}"), f"--set {key}")
-    lines.replace(path, f"--set {key}")
-
-
-def _set(raw: dict[str, Any], path: tuple[str, ...], value: Any, what: str) -> None:
-    """Set one key; another part named by it drops the keys that only the former part knew."""
-    at: Any = raw
-    for step in path[:-1]:
-        at = at.setdefault(step, {}) if isinstance(at, dict) else None
-        if not isinstance(at, dict):
-            raise ConfigError(f"{what}: '{step}' is not a mapping")
-    if path[0] in PARTS and path[1:] == (PARTS[path[0]][1],):
-        _drop_former(at, path[0], value)
-    at[path[-1]] = value
-
-
-def _drop_former(raw: dict[str, Any], section: str, kind: Any) -> None:
-    name, key, default = PARTS[section]
-    try:
-        new = shelf.params_of(name, str(kind)).model_fields
-        old = shelf.params_of(name, str(raw.get(key, default))).model_fields
-    except ConfigError:
-        return
-    for field in set(raw) & (set(old) - set(new)):
-        del raw[field]

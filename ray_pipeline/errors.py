@@ -4,6 +4,7 @@
     ├── ConfigError                 exit 2   file:line:key, what is wrong, what is known
     ├── SourceError                 exit 2   a manifest or folder that cannot be read
     ├── WeightsError                exit 2   model weights that cannot be had, and the ways to get them
+    │   └── NotFetched                       they are not on this machine yet, and a dry run fetches nothing
     ├── ResourceError               exit 2   CPUs or GPUs that the cluster does not have
     ├── TooManyBadTracks            exit 3   past ``max_bad_fraction``, or nothing good left
     ├── StoreError                  exit 1   a table that cannot be read or written
@@ -42,6 +43,10 @@ class SourceError(RayPipelineError):
 
 class WeightsError(RayPipelineError):
     exit_code = 2
+
+
+class NotFetched(WeightsError):
+    pass
 
 
 class ResourceError(RayPipelineError):

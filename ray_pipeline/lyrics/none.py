@@ -21,7 +21,7 @@ class NoLyrics:
         pass
 
     @staticmethod
-    def check(params: Params) -> str:
+    def check(params: Params, *, fetch: bool = True) -> str:
         """The model id; there are no weights to look for."""
         return NoLyrics.model_id
 

@@ -49,20 +49,22 @@ _MALFORMED = (
 )
 
 
-def find(model: str) -> Path:
+def find(model: str, *, fetch: bool = True) -> Path:
     """The checkpoint that `model` names: a `.pt` file, here or on s3://, or a Whisper size; fetched once a node.
 
     Raises
     ------
     WeightsError
         There is no such file, or it cannot be downloaded.
+    NotFetched
+        It is not on this machine, and without `fetch` it stays so.
     ConfigError
         No such size.
     """
     if "/" not in model and not model.endswith(".pt"):
-        return _of_size(model)
+        return _of_size(model, fetch=fetch)
     if copied.is_remote(model):
-        return copied.copy_of(model, setting="lyrics.model")
+        return copied.copy_of(model, setting="lyrics.model", fetch=fetch)
     path = Path(model).expanduser()
     if path.is_dir():
         raise WeightsError(
@@ -169,7 +171,7 @@ def _checked(path: Path, stated: Any, seen: dict[str, int]) -> ModelDimensions:
     return dims
 
 
-def _of_size(name: str) -> Path:
+def _of_size(name: str, *, fetch: bool) -> Path:
     from whisper import _MODELS
 
     if name not in _MODELS:
@@ -180,6 +182,8 @@ def _of_size(name: str) -> Path:
     path = _cache() / Path(url).name
     if _is(path, digest):
         return path
+    if not fetch:
+        raise weights.not_fetched(name, url.split("/")[2], "lyrics.model")
     try:
         with weights.one_at_a_time(path):
             _download(url, path, digest)

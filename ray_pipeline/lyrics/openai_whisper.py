@@ -63,17 +63,19 @@ class OpenAIWhisper:
             self._language = "en"
 
     @staticmethod
-    def check(params: Params) -> str:
+    def check(params: Params, *, fetch: bool = True) -> str:
         """Find, verify and open the weights; cheap once they are on this machine. Gives the model id with their digest.
 
         Raises
         ------
         WeightsError
             They cannot be had, or are no checkpoint of tensors alone.
+        NotFetched
+            They are not on this machine, and without `fetch` they stay so.
         ConfigError
             No such model or language.
         """
-        path = openai_checkpoint.find(params.model)
+        path = openai_checkpoint.find(params.model, fetch=fetch)
         dims, _ = openai_checkpoint.read(path)
         known = _languages(dims.n_vocab)
         if params.language not in ("auto", *known):

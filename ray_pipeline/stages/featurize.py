@@ -7,7 +7,7 @@ and changing one leaves the others alone. `export` shows them as one table.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from ray_pipeline import audio, schemas, shelf
 from ray_pipeline.audio import BadAudio, Clip
 from ray_pipeline.config import Audio
-from ray_pipeline.errors import RayPipelineError
 from ray_pipeline.features.spectra import Spectra
 from ray_pipeline.schemas import RETRIED, Status
 from ray_pipeline.sources.base import to_path
 from ray_pipeline.stages.blocks import Job, Row, run_job
+from ray_pipeline.stages.border import track_by_track
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.ingest import read_tracks
+from ray_pipeline.stages.job import Begin
 from ray_pipeline.stages.plan import Plan, copy_rows, make_plan, mended, prepare, rows_of, stand_ins
 from ray_pipeline.store import Table, digest
 
@@ -77,32 +78,24 @@ class ExtractFeatures:
         for extract in self._extractors.values():
             extract(Spectra(silence, self.settings.sample_rate))
 
-    def process(self, rows: list[Row], begin: Callable[[str], None]) -> list[Row]:
-        out = []
-        for row in rows:
-            begin(row["track_id"])
-            try:
-                out.append(self._extract(row))
-            except RayPipelineError:
-                raise  # no fault of the track's: its store does not answer
-            except MemoryError:
-                out += self.failed(row, Status.OUT_OF_MEMORY, "not enough memory")
-            except Exception as error:  # noqa: BLE001 — the per-track border
-                out += self.failed(row, Status.WORKER_CRASH, f"{type(error).__name__}: {error}"[:500])
-        return out
+    def process(self, rows: list[Row], begin: Begin) -> list[Row]:
+        return track_by_track(rows, begin, self._extract, self._failed)
 
     def failed(self, row: Row, status: Status, error: str) -> list[Row]:
-        return [_keyed(row) | {"status": str(status), "error": error}]
+        return [self._failed(row, status, error)]
+
+    def _failed(self, row: Row, status: Status, error: str) -> Row:
+        return _keyed(row) | {"status": str(status), "error": error}
 
     def _extract(self, row: Row) -> Row:
         path = path_of(row)
         clip = path if isinstance(path, BadAudio) else audio.decode(path, self.settings)
         if isinstance(clip, BadAudio):
-            return self.failed(row, clip.status, clip.error)[0] | {"decoded_ratio": clip.decoded_ratio}
+            return self._failed(row, clip.status, clip.error) | {"decoded_ratio": clip.decoded_ratio}
         arrays = self._arrays(clip)
         odd = [name for name, array in arrays.items() if not np.isfinite(array).all()]
         if odd:
-            return self.failed(row, Status.NON_FINITE, f"{', '.join(odd)} came out as NaN or infinite")[0]
+            return self._failed(row, Status.NON_FINITE, f"{', '.join(odd)} came out as NaN or infinite")
         seen = {"decoded_ratio": clip.decoded_ratio, "peak": clip.peak, "rms_db": clip.rms_db}
         # Arrow takes arrays of one axis; of two, a list of them.
         columns = {name: list(array) if array.ndim > 1 else array for name, array in arrays.items()}

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from ray_pipeline import audio, shelf
 from ray_pipeline.audio import BadAudio, Header
 from ray_pipeline.config import Audio
-from ray_pipeline.errors import RayPipelineError
 from ray_pipeline.lyrics import vocals
 from ray_pipeline.lyrics.base import SAMPLE_RATE, WINDOW_S, LyricsParams, Transcriber, windows_of
 from ray_pipeline.schemas import Status
+from ray_pipeline.stages.border import track_by_track, verdict
 from ray_pipeline.stages.featurize import path_of
 from ray_pipeline.stages.gpu_time import Stopwatch
 from ray_pipeline.stages.job import Begin, Row
@@ -41,22 +41,12 @@ class DecodeWindows:
         return None
 
     def process(self, rows: list[Row], begin: Begin) -> list[Row]:
-        out = []
-        for row in rows:
-            begin(row["track_id"])
-            try:
-                out.append(self._decoded(row))
-            except RayPipelineError:
-                raise  # no fault of the track's: its store does not answer
-            except Exception as error:  # noqa: BLE001 — the per-track border
-                status, told = _what_was_raised(error)
-                out.append({"bad": str(status), "error": told})
-        return out
+        return track_by_track(rows, begin, self._decoded, _not_decoded)
 
     def _decoded(self, row: Row) -> Row:
         windows = self._windows(row)
         if isinstance(windows, BadAudio):
-            return {"bad": str(windows.status), "error": windows.error}
+            return _not_decoded(row, windows.status, windows.error)
         return {"bad": "", "error": "", "windows": [window.astype(np.float32).tobytes() for window in windows]}
 
     def _windows(self, row: Row) -> Windows | BadAudio:
@@ -69,6 +59,10 @@ class DecodeWindows:
 
     def _starts(self, header: Header) -> list[float]:
         return windows_of(header.duration_s, self.params.windows, WINDOW_S)
+
+
+def _not_decoded(row: Row, status: Status, error: str) -> Row:
+    return {"bad": str(status), "error": error}
 
 
 class HearLyrics:
@@ -107,7 +101,7 @@ class HearLyrics:
             lyrics = [vocals.decide(list(islice(heard, len(windows)))) for _, windows in tracks]
         except Exception as error:  # noqa: BLE001 — the per-track border
             if alone:
-                return self.failed(tracks[0][0], *_what_was_raised(error))
+                return self.failed(tracks[0][0], *verdict(error))
             return [row for track in tracks for row in self._hear([track], begin)]
         rows = [row for row, _ in tracks]
         return [self.failed(row, Status.OK, "")[0] | asdict(one) for row, one in zip(rows, lyrics, strict=True)]
@@ -115,9 +109,3 @@ class HearLyrics:
     def failed(self, row: Row, status: Status, error: str) -> list[Row]:
         keys = {"track_id": row["track_id"], "content_hash": row["content_hash"]}
         return [keys | {"status": str(status), "error": error, "model": self.model_id}]
-
-
-def _what_was_raised(error: Exception) -> tuple[Status, str]:
-    if isinstance(error, MemoryError):
-        return Status.OUT_OF_MEMORY, str(error) or "not enough memory"
-    return Status.WORKER_CRASH, f"{type(error).__name__}: {error}"[:500]

@@ -63,15 +63,9 @@ def ask(ctx: Context, others: dict[str, str], wanted: list[Wanted]) -> dict[str,
         A node cannot run a task of ours, or does not answer.
     """
     ray: Any = session.connect(ctx)
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    def on(node: str) -> Any:
-        there = NodeAffinitySchedulingStrategy(node, soft=False)
-        return ray.remote(node_report.report).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
-
-    asked = {name: on(node).remote(wanted) for node, name in others.items()}
+    asked = session.on_nodes(others, node_report.report, wanted)
     found = {}
-    for name, reference in asked.items():
+    for name, reference in zip(others.values(), asked, strict=True):
         try:
             found[name] = ray.get(reference, timeout=PATIENCE_S)
         except (ray.exceptions.RayError, ModuleNotFoundError) as error:

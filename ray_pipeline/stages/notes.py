@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from typing import Any
 
 from ray_pipeline.schemas import Status
+from ray_pipeline.stages import session
 from ray_pipeline.stages.guard import notes_folder, verdicts
 
 GATHER_S = 60.0
@@ -18,14 +18,9 @@ def gather(name: str) -> dict[str, Status]:
     """
     import ray
     from ray.exceptions import RayError
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    take: Any = ray.remote(num_cpus=0, max_retries=0)(take_here)
-    asked = [
-        take.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(name)
-        for node in ray.nodes()
-        if node["Alive"]
-    ]
+    alive = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+    asked = session.on_nodes(alive, take_here, name)
     answered, late = ray.wait(asked, num_returns=len(asked), timeout=GATHER_S)
     for one in late:
         ray.cancel(one, force=True)

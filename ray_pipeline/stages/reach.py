@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ray_pipeline.s3_address import is_s3
 from ray_pipeline.sources.base import full_path
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.node_report import Wanted, wanted
@@ -19,7 +20,7 @@ def paths(ctx: Context, command: str) -> Iterator[list[Wanted]]:
     """What nodes must see for `command`; a token lies in the store as long as they are asked."""
     found = [*_audio(ctx, command), *_weights(ctx, command)]
     store = str(ctx.config.store)
-    if "://" in store:
+    if is_s3(store):
         yield found
     elif ctx.dry:
         yield [*found, *([wanted("store", store)] if Path(store).is_dir() else [])]
@@ -40,7 +41,7 @@ def _audio(ctx: Context, command: str) -> list[Wanted]:
         return []
     if audio_root:
         return _local("source.audio_root", audio_root)
-    if source.kind == "manifest" and "://" not in root:
+    if source.kind == "manifest" and not is_s3(root):
         return _local("source.root", str(full_path(root).parent))
     return _local("source.root", root)
 
@@ -59,7 +60,7 @@ def _weights(ctx: Context, command: str) -> list[Wanted]:
 
 def _local(setting: str, path: str, *, hashed: bool = False) -> list[Wanted]:
     """`path` if it is one of this machine: what is not there is some stage's to tell."""
-    if not path or "://" in path:
+    if not path or is_s3(path):
         return []
     local = full_path(path)
     return [wanted(setting, str(local), hashed=hashed)] if local.exists() else []

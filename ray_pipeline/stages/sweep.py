@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from ray_pipeline import schemas
-from ray_pipeline.errors import ConfigError, ResourceError, TrainingError
+from ray_pipeline.errors import ConfigError, NotFetched, ResourceError, TrainingError
 from ray_pipeline.stages import room, session
 from ray_pipeline.stages.checks import check_cluster
 from ray_pipeline.stages.context import Context
@@ -67,7 +67,10 @@ def plan(ctx: Context) -> list[str]:
     check_sweep(ctx)
     room.check_room(ctx, "sweep")
     check_cluster(ctx, "sweep")
-    shared = read_shared(ctx)
+    try:
+        shared = read_shared(ctx)
+    except NotFetched as error:
+        return [*room.told(ctx, "sweep"), f"sweep: not known: {error}"]
     table = ctx.store.table(TABLE, shared.name)
     rows = read_rows(table) if table.exists() else []
     total = _total(shared, rows)

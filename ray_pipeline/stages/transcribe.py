@@ -30,9 +30,11 @@ def lyrics_recipe(ctx: Context) -> dict[str, Any]:
     ------
     WeightsError
         They cannot be had.
+    NotFetched
+        They are not on this machine, and this is a dry run.
     """
     lyrics = ctx.config.lyrics
-    model = shelf.part("lyrics", lyrics.kind).check(lyrics)
+    model = shelf.part("lyrics", lyrics.kind).check(lyrics, fetch=not ctx.dry)
     settings = {key: value for key, value in lyrics.model_dump(mode="json", by_alias=True).items() if key != "model"}
     return {"stage": "transcribe", "version": VERSION, **settings, "model": model, "audio": _audio_part(ctx)}
 

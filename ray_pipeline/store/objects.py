@@ -42,11 +42,12 @@ Take = Callable[[bytes], object]
 class Seen:
     """What S3 says of an object. `mtime_ns` is the second it was written in, with its ETag in place of the nanoseconds.
 
-    S3 tells whole seconds: two objects put there within one differ in what their ETags come to.
+    S3 tells whole seconds: two objects put there within one differ in what their ETags come to. `etag` is without its quotes.
     """
 
     size: int
     mtime_ns: int
+    etag: str
 
 
 @cache
@@ -196,8 +197,9 @@ def _pages(address: str, **more: str) -> Iterator[dict[str, Any]]:
 
 
 def _seen(size: int, written: Any, etag: str) -> Seen:
-    digits = int.from_bytes(etag.strip('"').encode()[:64], "big") % 1_000_000_000
-    return Seen(size, int(written.timestamp()) * 1_000_000_000 + digits)
+    bare = etag.strip('"')
+    digits = int.from_bytes(bare.encode()[:64], "big") % 1_000_000_000
+    return Seen(size, int(written.timestamp()) * 1_000_000_000 + digits, bare)
 
 
 @contextmanager

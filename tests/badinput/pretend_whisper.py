@@ -42,7 +42,7 @@ class PretendWhisper:
         pass
 
     @staticmethod
-    def check(params: Params) -> str:
+    def check(params: Params, *, fetch: bool = True) -> str:
         return PretendWhisper.model_id
 
     def transcribe(self, windows: list[np.ndarray]) -> list[Heard]:

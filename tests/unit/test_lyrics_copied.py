@@ -7,15 +7,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from whisper_checkpoints import save
 
-from ray_pipeline.errors import WeightsError
+from ray_pipeline.errors import NotFetched, WeightsError
 from ray_pipeline.lyrics import copied, openai_checkpoint
 from ray_pipeline.lyrics.openai_whisper import OpenAIWhisper, Params
+from ray_pipeline.store import objects
 
 pytest.importorskip("moto", reason="moto is not installed")
 
@@ -25,7 +27,7 @@ from ray_pipeline.lyrics import copied
 fetch, fetched = copied._fetch, []
 def slow(*args):
     import time
-    fetched.append(args[2])
+    fetched.append(args[0])
     time.sleep(0.5)
     fetch(*args)
 copied._fetch = slow
@@ -55,12 +57,14 @@ def bucket(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     }
     for name, value in (told | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "AWS_DEFAULT_REGION": "us-east-1"}).items():
         monkeypatch.setenv(name, value)
-    client = copied._client()
+    objects.client.cache_clear()
+    client = objects.client()
     client.create_bucket(Bucket="weights")
     yield lambda key, data: client.put_object(Bucket="weights", Key=key, Body=data)
     for one in client.list_objects_v2(Bucket="weights").get("Contents", []):
         client.delete_object(Bucket="weights", Key=one["Key"])
     client.delete_bucket(Bucket="weights")
+    objects.client.cache_clear()
 
 
 def test_a_checkpoint_is_read_from_s3(bucket: Any, tmp_path: Path) -> None:
@@ -88,7 +92,8 @@ def test_two_processes_copy_it_once(bucket: Any) -> None:
     asking = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) for _ in range(2)]
     told = [json.loads(one.communicate(timeout=120)[0]) for one in asking]
     assert told[0]["path"] == told[1]["path"]
-    assert sorted(name for one in told for name in one["fetched"]) == ["mini/config.json", "mini/model.safetensors"]
+    fetched = sorted(address for one in told for address in one["fetched"])
+    assert fetched == ["s3://weights/mini/config.json", "s3://weights/mini/model.safetensors"]
     assert (Path(told[0]["path"]) / "model.safetensors").stat().st_size == 2**20
 
 
@@ -103,15 +108,25 @@ def test_what_is_there_is_not_fetched_and_what_was_replaced_is(bucket: Any, monk
     assert (first.read_bytes(), second.read_bytes()) == (b"first", b"second")
 
 
+def test_what_is_not_to_be_fetched_is_told_unless_it_is_here(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket("a.pt", b"weights")
+    with monkeypatch.context() as patched:
+        patched.setattr(copied, "_fetch", lambda *args: pytest.fail("fetched"))
+        with pytest.raises(NotFetched, match=r"'a\.pt' are not on this machine: .* from s3://weights/a\.pt"):
+            copied.copy_of("s3://weights/a.pt", setting="lyrics.model", fetch=False)
+    here = copied.copy_of("s3://weights/a.pt", setting="lyrics.model")
+    assert copied.copy_of("s3://weights/a.pt", setting="lyrics.model", fetch=False) == here
+
+
 def test_a_copy_that_broke_off_is_not_taken_for_one(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket("mini/a", b"a")
     bucket("mini/b", b"b")
     fetch = copied._fetch
 
-    def breaks_off(client: Any, bucket: str, key: str, *args: Any) -> None:
-        if key == "mini/b":
+    def breaks_off(address: str, *args: Any) -> None:
+        if address == "s3://weights/mini/b":
             raise OSError("no space left")
-        fetch(client, bucket, key, *args)
+        fetch(address, *args)
 
     with monkeypatch.context() as patched, pytest.raises(WeightsError, match="no space left"):
         patched.setattr(copied, "_fetch", breaks_off)
@@ -125,12 +140,30 @@ def test_what_came_damaged_is_refused(bucket: Any, monkeypatch: pytest.MonkeyPat
     seen = copied._objects
 
     def other(*args: Any) -> Any:
-        return {name: one | {"etag": "0" * 32} for name, one in seen(*args).items()}
+        return {name: replace(one, etag="0" * 32) for name, one in seen(*args).items()}
 
     monkeypatch.setattr(copied, "_objects", other)
     with pytest.raises(WeightsError, match="came damaged"):
         copied.copy_of("s3://weights/a.pt", setting="lyrics.model")
     assert not [path for path in (tmp_path / "cache").rglob("a.pt") if ".part" not in str(path)]
+
+
+def test_what_was_replaced_by_more_while_it_was_copied_is_refused(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket("a.pt", b"as it is now")
+    seen = copied._objects
+    monkeypatch.setattr(copied, "_objects", lambda *args: {"": replace(seen(*args)[""], size=3)})
+    with pytest.raises(WeightsError, match="was replaced meanwhile"):
+        copied.copy_of("s3://weights/a.pt", setting="lyrics.model")
+
+
+def test_refused_credentials_say_of_which_setting(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    objects.client.cache_clear()
+    with pytest.raises(WeightsError, match=r"^text\.model: s3://weights/mini: .*credentials") as told:
+        copied.copy_of("s3://weights/mini", setting="text.model")
+    assert "AWS_PROFILE" in told.value.hint
 
 
 @pytest.mark.parametrize("address", ["s3://weights", "s3://weights/", "s3:///a", "gs://weights/a", "http://x/y.pt"])

@@ -86,6 +86,16 @@ def test_what_workers_are_sent_to(context: Any, tmp_path: Path) -> None:
         assert not Path(found[-1].path).exists()
 
 
+def test_what_lies_on_s3_is_asked_of_no_node(context: Any) -> None:
+    words = {"backend": "openai-whisper", "model": "s3://weights/a.pt"}
+    text = {"model": "s3://weights/mini"}
+    for source in ({"kind": "folder", "root": "s3://music"}, {"kind": "manifest", "root": "s3://music/songs.csv"}):
+        ctx = context("run", source=source, lyrics=words, text=text)
+        ctx.config = ctx.config.model_copy(update={"store": "s3://store/here"})
+        with reach.paths(ctx, "run") as found:
+            assert found == []
+
+
 def test_every_lack_has_a_way_out(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     lacks = dict.fromkeys(nodes._FIX, "does not see it")
     monkeypatch.setattr(nodes, "_others", lambda ctx: {"id": "10.0.0.7"})
