@@ -92,7 +92,7 @@ def _fit_on_ray(
 ) -> None:
     ray = session.connect(ctx)
     from ray import train
-    from ray.train.torch import TorchConfig
+    from ray.train import torch  # noqa: F401 — an attribute of `train` only once it is imported
 
     v2: Any = train  # what it shows to a type checker is its former self
     _check_workers(ctx, use_gpu)
@@ -103,7 +103,7 @@ def _fit_on_ray(
     trainer = v2.torch.TorchTrainer(
         _train_loop,
         train_loop_config=given | {"wanted": wanted, "folder": folder, "log": log},
-        torch_config=TorchConfig(timeout_s=PATIENCE_S),
+        torch_config=_joined(ctx.config.training.num_workers),
         scaling_config=v2.ScalingConfig(
             num_workers=ctx.config.training.num_workers,
             use_gpu=use_gpu,
@@ -127,6 +127,19 @@ def _fit_on_ray(
         shutil.rmtree(scratch / RAYS_OWN, ignore_errors=True)
     if refusal:
         raise getattr(errors, refusal["raised"])(refusal["error"], hint=refusal["hint"])
+
+
+def _joined(num_workers: int) -> Any:
+    """How workers find each other. One alone is not joined to anybody: the first would listen on every network for the rest."""
+    from ray.train.backend import Backend
+    from ray.train.torch import TorchConfig
+
+    class Alone(TorchConfig):
+        @property
+        def backend_cls(self) -> type[Backend]:
+            return Backend
+
+    return TorchConfig(timeout_s=PATIENCE_S) if num_workers > 1 else Alone()
 
 
 def _train_loop(given: dict[str, Any]) -> dict[str, str] | None:
@@ -187,6 +200,7 @@ def _why(error: BaseException) -> str:
 
     while error.__cause__ is not None:
         error = error.__cause__
-    if isinstance(error, RayActorError):
+    # Which of the two it is depends on when the worker went.
+    if isinstance(error, RayActorError) or "its worker process has died" in str(error):
         return f"a worker was lost {MAX_FAILURES + 1} times: killed, out of memory, or with its node"
     return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__

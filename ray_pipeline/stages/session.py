@@ -95,22 +95,29 @@ def _start(ray: Any, ctx: Context) -> None:
     if address:
         try:
             _knock(address)
+        except OSError as error:
+            raise ResourceError(
+                f"--address {address}: nothing answers there: {error}",
+                hint="start a Ray with `ray start --head`, or leave --address out to start one here",
+            ) from None
+        try:
             ray.init(address=address, **common)
         except (OSError, RuntimeError, ValueError) as error:
-            if "ersion mismatch" in str(error):
-                raise _other_version(address, error) from None
-            raise ResourceError(
-                f"--address {address}: no Ray answers there: {str(error).splitlines()[0]}",
-                hint="start one with `ray start --head`, or leave --address out to start one here",
-            ) from None
+            raise _not_let_in(address, error) from None
         return
     ctx.say("starting Ray on this machine")
     # Without "local" Ray would look for one that runs here already, and then refuse to be told of CPUs.
     ray.init(address="local", num_cpus=_cpus(ctx), include_dashboard=False, **common)
 
 
-def _other_version(address: str, error: Exception) -> ResourceError:
-    """Ray's own words name the versions of both sides."""
+def _not_let_in(address: str, error: Exception) -> ResourceError:
+    """Why somebody answers at `address`, and yet there is no connection."""
+    if "ersion mismatch" not in str(error):
+        return ResourceError(
+            f"--address {address}: no Ray lets us in there: {str(error).splitlines()[0]}",
+            hint="it may ask for a token: set RAY_AUTH_MODE and RAY_AUTH_TOKEN here as they are at the head",
+        )
+    # Ray's own words name the versions of both sides.
     return ResourceError(
         f"--address {address}: {' '.join(str(error).split())}",
         hint="run the cluster and what submits to it from one image, or from one constraints.txt and one Python",
