@@ -24,7 +24,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,8 @@ class Holder:
         own = self.temp / f"node-{self.added}"
         own.mkdir()
         env = {"TMPDIR": str(own), **({"PYTHONPATH": told["code"]} if "code" in told else {})}
-        with _hidden(told["hide"]) if "hide" in told else nullcontext():
-            node = self.cluster.add_node(num_cpus=1, env_vars=env, **LOOPBACK)
+        start = partial(self.cluster.add_node, num_cpus=1, env_vars=env, **LOOPBACK)
+        node = _where_hidden(told["hide"], start) if "hide" in told else start()
         self.nodes[node.node_id] = node
         return {"node": node.node_id, "temp": str(own)}
 
@@ -87,21 +88,22 @@ class Holder:
         self.cluster.shutdown()
 
 
-@contextmanager
-def _hidden(path: str) -> Iterator[None]:
-    """What this thread starts meanwhile sees an empty folder at `path`; only root may."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    before = os.open("/proc/thread-self/ns/mnt", os.O_RDONLY)
-    if libc.unshare(CLONE_NEWNS):
-        raise OSError(ctypes.get_errno(), "unshare")
-    try:
+def _where_hidden(path: str, start: Callable[[], Any]) -> Any:
+    """What `start` gives in a thread to which, and to all that it starts, the folder at `path` is empty; only root may.
+
+    The thread ends there: what it starts shares its view of the file system, so that it could not go back.
+    """
+
+    def run() -> Any:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.unshare(CLONE_NEWNS):
+            raise OSError(ctypes.get_errno(), "unshare")
         subprocess.run(["mount", "--make-rprivate", "/"], check=True)
         subprocess.run(["mount", "-t", "tmpfs", "none", path], check=True)
-        yield
-    finally:
-        if libc.setns(before, CLONE_NEWNS):
-            raise OSError(ctypes.get_errno(), "setns")
-        os.close(before)
+        return start()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(run).result()
 
 
 def _raylet(node: Any) -> Any:
