@@ -28,6 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
 # As on other systems: Ray then takes 127.0.0.1 for this machine's address, and nothing listens beyond it.
@@ -100,7 +101,8 @@ def _where_hidden(path: str, start: Callable[[], Any]) -> Any:
             raise OSError(ctypes.get_errno(), "unshare")
         subprocess.run(["mount", "--make-rprivate", "/"], check=True)
         subprocess.run(["mount", "-t", "tmpfs", "none", path], check=True)
-        return start()
+        with patch("ray._private.utils.set_sigterm_handler"):  # which only a main thread may
+            return start()
 
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(run).result()
