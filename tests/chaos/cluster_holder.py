@@ -35,6 +35,7 @@ os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
 CLONE_NEWNS = 0x20000  # of <sched.h>
+THREADS: list[ThreadPoolExecutor] = []
 LOOPBACK = {"node_ip_address": "127.0.0.1"}
 
 
@@ -92,7 +93,7 @@ class Holder:
 def _where_hidden(path: str, start: Callable[[], Any]) -> Any:
     """What `start` gives in a thread to which, and to all that it starts, the folder at `path` is empty; only root may.
 
-    The thread ends there: what it starts shares its view of the file system, so that it could not go back.
+    The thread stays there: what it starts shares its view of the file system, so that it could not go back, and ends with it.
     """
 
     def run() -> Any:
@@ -104,8 +105,8 @@ def _where_hidden(path: str, start: Callable[[], Any]) -> Any:
         with patch("ray._private.utils.set_sigterm_handler"):  # which only a main thread may
             return start()
 
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(run).result()
+    THREADS.append(ThreadPoolExecutor(1))
+    return THREADS[-1].submit(run).result()
 
 
 def _raylet(node: Any) -> Any:
