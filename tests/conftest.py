@@ -122,6 +122,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--turn", metavar="I/N", help="run the I-th of N equal parts of what is collected, I from 0")
 
 
+@pytest.hookimpl(trylast=True)  # of what `-m` left
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tests that take minutes run in turn: neighbours stay together, for they share what was made for them.
 
