@@ -119,12 +119,12 @@ def cost() -> Callable[..., None]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--turn", metavar="I/N", help="run the I-th of N equal parts of what is collected, I from 0")
+    parser.addoption("--turn", metavar="I/N", help="run the I-th of N parts of the files that are collected, I from 0")
 
 
 @pytest.hookimpl(trylast=True)  # of what `-m` left
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests that take minutes run in turn: neighbours stay together, for they share what was made for them.
+    """Files that take minutes run in turn, each whole, for its tests may build upon each other.
 
     Long files go first, so that of two workers none is left with them at the end.
     """
@@ -132,6 +132,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     turn = config.getoption("--turn")
     if turn:
         part, parts = map(int, turn.split("/"))
-        first, end = (len(items) * at // parts for at in (part, part + 1))
-        config.hook.pytest_deselected(items=items[:first] + items[end:])
-        items[:] = items[first:end]
+        files = sorted({item.path for item in items})
+        chosen = set(files[part::parts])
+        config.hook.pytest_deselected(items=[item for item in items if item.path not in chosen])
+        items[:] = [item for item in items if item.path in chosen]
