@@ -6,7 +6,7 @@ The head has no CPU, so that all work lies on the nodes, of one CPU each. One re
 
     add              start a node        -> {"node": "…", "temp": "/…", its folder for temporary files, as no other node's}
     add hide=PATH    one in a mount namespace of its own, to which the folder PATH is empty
-    add code=PATH    one whose Python finds packages in PATH first
+    add code=PATH    one in such a namespace, in which PATH lies in place of this package
     remove NODE      end it gracefully   -> {}
     kill NODE        SIGKILL its raylet  -> {}
     find PID         where a worker runs -> {"node": "…"}
@@ -35,6 +35,7 @@ os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 
 CLONE_NEWNS = 0x20000  # of <sched.h>
+PACKAGE = Path(__file__).parents[2] / "ray_pipeline"
 THREADS: list[ThreadPoolExecutor] = []
 LOOPBACK = {"node_ip_address": "127.0.0.1"}
 
@@ -57,9 +58,9 @@ class Holder:
         self.added += 1
         own = self.temp / f"node-{self.added}"
         own.mkdir()
-        env = {"TMPDIR": str(own), **({"PYTHONPATH": told["code"]} if "code" in told else {})}
-        start = partial(self.cluster.add_node, num_cpus=1, env_vars=env, **LOOPBACK)
-        node = _where_hidden(told["hide"], start) if "hide" in told else start()
+        start = partial(self.cluster.add_node, num_cpus=1, env_vars={"TMPDIR": str(own)}, **LOOPBACK)
+        mounts = {"hide": ["-t", "tmpfs", "none", told.get("hide")], "code": ["--bind", told.get("code"), str(PACKAGE)]}
+        node = _where_mounted(mounts[next(iter(told))], start) if told else start()
         self.nodes[node.node_id] = node
         return {"node": node.node_id, "temp": str(own)}
 
@@ -90,8 +91,8 @@ class Holder:
         self.cluster.shutdown()
 
 
-def _where_hidden(path: str, start: Callable[[], Any]) -> Any:
-    """What `start` gives in a thread to which, and to all that it starts, the folder at `path` is empty; only root may.
+def _where_mounted(args: list[str | None], start: Callable[[], Any]) -> Any:
+    """What `start` gives in a thread for which alone, and for all that it starts, ``mount ARGS`` was done; only root may.
 
     The thread stays there: what it starts shares its view of the file system, so that it could not go back, and ends with it.
     """
@@ -101,7 +102,7 @@ def _where_hidden(path: str, start: Callable[[], Any]) -> Any:
         if libc.unshare(CLONE_NEWNS):
             raise OSError(ctypes.get_errno(), "unshare")
         subprocess.run(["mount", "--make-rprivate", "/"], check=True)
-        subprocess.run(["mount", "-t", "tmpfs", "none", path], check=True)
+        subprocess.run(["mount", *filter(None, args)], check=True)
         with patch("ray._private.utils.set_sigterm_handler"):  # which only a main thread may
             return start()
 

@@ -104,6 +104,7 @@ def test_a_store_that_one_node_does_not_see(cluster: Simulated, add: Add, place:
 
 
 def test_weights_that_only_the_driver_has(cluster: Simulated, add: Add, place: Path) -> None:
+    (place / "weights").mkdir()
     save(place / "weights/random.pt")
     words = {"backend": "openai-whisper", "model": str(place / "weights/random.pt")}
     job = config_file(place, resources={}, lyrics=words, fusion={"kind": "audio"})
@@ -112,17 +113,17 @@ def test_weights_that_only_the_driver_has(cluster: Simulated, add: Add, place: P
 
 
 def test_a_node_with_other_code(cluster: Simulated, add: Add, place: Path) -> None:
-    shutil.copytree(ROOT / "ray_pipeline", place / "former/ray_pipeline", ignore=shutil.ignore_patterns("__pycache__"))
-    with (place / "former/ray_pipeline/training.py").open("a") as file:
+    shutil.copytree(ROOT / "ray_pipeline", place / "former", ignore=shutil.ignore_patterns("__pycache__"))
+    with (place / "former/training.py").open("a") as file:
         file.write("# as it was a version ago\n")
     node = add(code=place / "former")
     refused(place, cluster, node, "runs ray_pipeline's code ")
 
 
 def test_a_node_without_this_package(cluster: Simulated, add: Add, place: Path) -> None:
-    """In its place lies a file that cannot be imported, as where half a package was copied."""
+    """In its place lies what cannot be imported, as where half a package was copied."""
     (place / "none").mkdir()
-    (place / "none/ray_pipeline.py").write_text("raise ModuleNotFoundError(\"No module named 'ray_pipeline'\")\n")
+    (place / "none/__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'ray_pipeline'\")\n")
     node = add(code=place / "none")
     said = refused(place, cluster, node, "cannot run this package: No module named 'ray_pipeline'")
     assert "runtime_env.yaml" in said
