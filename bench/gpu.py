@@ -8,8 +8,8 @@ stages     up to text vectors, with the GPU and (on every `--every`-th clip) wit
 words      the same clips heard in float16 on the GPU and in float32 on CPUs: word error rate, after OpenAI's normaliser
 batches    windows a second by how many go through Whisper at once, and with the library's own rules of decoding; the memory
            that they take; what happens where they do not fit
-precision  one model in fp32 on a CPU, and in fp32, bf16 and fp16 on the GPU, on the same rows and seeds: the largest difference
-           that can be told from that between seeds
+precision  one model in fp32 on a CPU, and in fp32, bf16 and fp16 on the GPU, on the same rows and seeds, with the spread of
+           seeds
 fractions  one sweep, its trials alone on the GPU and a quarter of it each
 """
 

@@ -2,7 +2,7 @@
 
     python bench/gpu_idle.py --data ../shared/data
 
-There is no GPU: Ray is told of one, and a stand-in for Whisper takes a fixed time a batch of 16 windows, asleep, as a process
+There is no GPU: Ray is told of one, and a stand-in for Whisper takes a fixed time a batch of windows, asleep, as a process
 is that waits for a GPU. Real clips are decoded for real. `balance` is the stand-in's time a track over that of decoding one: at
 1 both take as long, and waiting for each other costs most. Idle shares are the least of `--repeats`, in turn; since the work is
 the same, their ratio is that of the times.
@@ -24,6 +24,7 @@ import numpy as np
 
 from ray_pipeline.config import Audio, check
 from ray_pipeline.lyrics.base import Heard, LyricsParams
+from ray_pipeline.lyrics.openai_whisper import BATCH
 from ray_pipeline.stages import session
 from ray_pipeline.stages.blocks import Job, run_job
 from ray_pipeline.stages.context import Context
@@ -33,7 +34,7 @@ from ray_pipeline.stages.ingest import ingest, read_tracks
 from ray_pipeline.stages.job import Begin, Row
 from ray_pipeline.stages.transcribe import BLOCK_SIZE, GPU_BATCH
 
-WINDOWS = 16  # a batch of openai-whisper on a GPU
+WINDOWS = BATCH["cuda"]
 
 
 class StandIn:
