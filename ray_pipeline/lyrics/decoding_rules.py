@@ -1,7 +1,7 @@
 """What Whisper may not say next, as filters of openai-whisper's `DecodingTask`, for all rows of a batch at once.
 
-The library's own timestamp rules go from row to row and wait for the GPU in each of them several times, which takes longer
-than the model does.
+The library's own timestamp rules go from row to row, and wait for the GPU in each of them several times;
+docs/gpu.md has what that costs.
 """
 
 from __future__ import annotations

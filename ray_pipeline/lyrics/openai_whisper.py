@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 WINDOW_SAMPLES = int(WINDOW_S * SAMPLE_RATE)
 
 # One at a time on a CPU, where batches gain little and a window's words could depend on what it is batched with. On a GPU
-# three windows of each of the 32 tracks that a worker is given: there the time goes into launching steps, whatever their size.
+# three windows of each of the 32 tracks that a worker is given; docs/gpu.md has what more windows at once are worth.
 BATCH = {"cpu": 1, "cuda": 96}
 
 # A window caught in a loop is decoded once more with this, as in faster_whisper.py.
