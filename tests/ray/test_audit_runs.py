@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from fma_tables import MFCC, write_features, write_tracks
 
-from ray_pipeline.audit import ROWS
+from ray_pipeline.audit import ROWS, lines, run_row
 from ray_pipeline.audit.joins import JOIN
 from ray_pipeline.stages import audit as stage
 from ray_pipeline.stages.import_features import import_features
@@ -69,11 +70,41 @@ def joins_of(ctx: Any) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def test_a_dry_run_tells_what_an_audit_would_take(prepared: Callable[..., Any]) -> None:
+    ctx = prepared(["Rock", "Pop"] * (N // 2))
+    said, *left_out = stage.plan(ctx)
+    found = re.fullmatch(r"audit: 2 of 2 experiments to run on 64 tracks, about ([\d,]+) s with one CPU", said)
+    assert found and 0 < int(found[1].replace(",", "")) < 3_600
+    assert left_out == ["  Table 2, weighted average: not possible here: no lyrics for these tracks"]
+    assert not (ctx.store.root / "report").exists() and not (ctx.store.root / "audit").exists(), (
+        "a dry run left something"
+    )
+
+
+def test_the_headline_collapses_on_real_rows(ray_session: Any, context: Callable[..., Any], data_dir: Path) -> None:
+    """The study's Beta-VAE on the 20 means of 1,990 real tracks: a few of 32 dimensions are left, and score as noise does."""
+    fma = {"kind": "fma", "root": str(data_dir / "fma"), "labels_file": str(data_dir / "fma/labels.csv")}
+    told = {"label": "label", "seeds": 1, "null_draws": 9, "permutations": 99}
+    ctx = context("audit", source=fma, features=["mfcc_native"], training={"epochs": 100}, scoring=told)
+    ingest(ctx)
+    import_features(ctx)
+    (row,) = [row for row in ROWS if (row.table, row.name) == ("Table 1", "Beta-VAE")]
+    outcome = run_row(row, stage.read_all_views(ctx), ctx.config, seed=0)
+    assert 16 < outcome.fit["loss_reconstruction"] < 18
+    assert 0.5 < outcome.fit["loss_kl"] < 0.7
+    (silhouette,) = [line for line in lines([(row, [outcome])]) if line.metric == "silhouette"]
+    assert abs(silhouette.reproduced_mean - silhouette.null_mean) < 0.05
+    assert "here: collapsed" in silhouette.verdict
+    (active,) = [score["value"] for score in outcome.scores if score["metric"] == "active_units"]
+    assert active <= 5, "of 32"
+
+
 @pytest.mark.slow
 def test_second_audit_has_nothing_to_do(prepared: Callable[..., Any]) -> None:
     ctx = prepared(["Rock", "Pop"] * (N // 2))
     assert stage.audit(ctx) == 2, "of three rows that can be run two are one experiment"
     first = table_of(ctx)
+    assert stage.plan(ctx)[0].startswith("audit: 0 of 2 experiments to run")
     assert stage.audit(ctx) == 0
     assert table_of(ctx) == first
     by_row = {(line["table"], line["row"], line["metric"]): line for line in first}
