@@ -33,6 +33,9 @@ __all__ = [
     "views_needed", "views_required", "yardstick",
 ]  # fmt: skip
 
+Trained = tuple[State, dict[str, Any]]
+"""A member of late fusion as it was trained: its weights, and what a card says of its course."""
+
 VERSION = 1
 FEWEST = 2  # tracks; of one alone nothing can be said
 
@@ -58,7 +61,7 @@ def fit(
     device: str = "cpu",
     checkpoint: Path | Folder | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
-    trained: dict[str, State] | None = None,
+    trained: dict[str, Trained] | None = None,
     fusion: FusionPart | None = None,
 ) -> Fitted:
     """Fuse the views and train the config's model on them.
@@ -133,17 +136,18 @@ def _train_members(
     masks: Masks,
     train: Callable[..., History],
     checkpoint: Path | Folder | None,
-    trained: dict[str, State],
+    trained: dict[str, Trained],
 ) -> dict[str, Any]:
     """Fit late fusion, each member that is not in `trained` by `train`; what a card says of it."""
     courses: dict[str, dict[str, Any]] = {}
 
     def one(name: str, member: Model, views: Views, masks: Masks) -> None:
         if name in trained:
-            member.load_state(trained[name])
-            return
-        history = train(member, views, masks, checkpoint=checkpoint / name if checkpoint else None)
-        courses[name], trained[name] = _course(history), member.state()
+            member.load_state(trained[name][0])
+        else:
+            course = _course(train(member, views, masks, checkpoint=checkpoint / name if checkpoint else None))
+            trained[name] = member.state(), course
+        courses[name] = trained[name][1]
 
     model.fit(views, masks, one)
     diverged = [f"member '{name}': {note}" for name, course in courses.items() for note in course["notes"]]

@@ -15,7 +15,6 @@ from ray_pipeline.collection import Collection
 from ray_pipeline.config import Config, check
 from ray_pipeline.evaluation import Evaluation
 from ray_pipeline.models.combination import Combine
-from ray_pipeline.models.contract import State
 
 
 def evaluate(
@@ -40,7 +39,7 @@ def evaluate_each(
     collection: Collection, members: Mapping[str, Config], combines: Sequence[Combine], config: Config, seed: int
 ) -> dict[Combine, Evaluation]:
     """`evaluate` for several combinations of the same members, each of which is trained once."""
-    trained: dict[str, State] = {}
+    trained: dict[str, experiment.Trained] = {}
     fit = partial(experiment.fit, trained=trained)
     return {how: experiment.run(collection, as_config(members, how, config), seed, fit=fit)[2] for how in combines}
 

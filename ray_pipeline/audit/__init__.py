@@ -9,9 +9,9 @@ of the check that labels were joined to the right tracks. No Ray in it.
 from __future__ import annotations
 
 from ray_pipeline.audit.joins import joins
-from ray_pipeline.audit.run import Outcome, run_row
+from ray_pipeline.audit.run import FitOnce, Outcome, run_row
 from ray_pipeline.audit.settings import possible
 from ray_pipeline.audit.study import ROWS, StudyRow
 from ray_pipeline.audit.table import Line, controls, lines
 
-__all__ = ["ROWS", "Line", "Outcome", "StudyRow", "controls", "joins", "lines", "possible", "run_row"]
+__all__ = ["ROWS", "FitOnce", "Line", "Outcome", "StudyRow", "controls", "joins", "lines", "possible", "run_row"]

@@ -19,6 +19,8 @@ def fitting_seconds(collection: Collection, config: Config) -> float:
     TrainingError
         It cannot be fitted.
     """
+    # The first of all loads what later ones find loaded.
+    _seconds(collection, config, FEW)
     began = _seconds(collection, config, FEW)
     epochs = config.training.epochs
     if epochs <= FEW:

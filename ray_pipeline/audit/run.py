@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -31,8 +32,24 @@ class Outcome:
     join: list[dict[str, Any]] = field(default_factory=list)
 
 
-def run_row(row: StudyRow, collection: Collection, config: Config, seed: int) -> Outcome:
-    """Run `row` on `collection`, which has every view that the study's rows see.
+class FitOnce:
+    """Fits models of one seed: a model that rows cluster in several ways once, and members that late rows share."""
+
+    def __init__(self) -> None:
+        self._fitted: dict[str, Fitted] = {}
+        self._members: dict[str, experiment.Trained] = {}
+
+    def __call__(self, collection: Collection, config: Config, seed: int) -> Fitted:
+        name = experiment.model_id(config, collection.digest(), seed)
+        if name not in self._fitted:
+            self._fitted[name] = experiment.fit(collection, config, seed, trained=self._members)
+        return self._fitted[name]
+
+
+def run_row(
+    row: StudyRow, collection: Collection, config: Config, seed: int, fit: Callable[..., Fitted] = experiment.fit
+) -> Outcome:
+    """Run `row` on `collection`, which has every view that the study's rows see; `fit` may remember what it fitted.
 
     Raises
     ------
@@ -43,7 +60,7 @@ def run_row(row: StudyRow, collection: Collection, config: Config, seed: int) ->
     told = replace(collection, condition=list(collection.labels) if condition_of(configured.model) else [])
     if row.zero_fill:
         told = replace(told, masks={**told.masks, LYRICS: np.ones(len(told), np.bool_)})
-    fitted, _, evaluation = experiment.run(told, configured, seed)
+    fitted, _, evaluation = experiment.run(told, configured, seed, fit=fit)
     if row.zero_fill:
         evaluation = replace(evaluation, scores=[*evaluation.scores, _gap(evaluation, collection, config, seed)])
     join = _join(evaluation, collection, seed) if seed == config.seed else []

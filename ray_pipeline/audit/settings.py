@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,6 +46,15 @@ def settings(row: StudyRow, config: Config) -> Config:
     if row.late:
         return as_config(_members(config), row.late, check(config.plain() | {"clusterer": dict(row.clusterer)}))
     return _with(config, row.sees, dict(row.model), row.fusion, dict(row.clusterer))
+
+
+def fitted_together(row: StudyRow, config: Config) -> str:
+    """A name that rows have in common which, with one seed, are clusters of one model, or of the same members."""
+    if row.late:
+        return "late"
+    configured = settings(row, config)
+    parts = [part.model_dump(mode="json") for part in (configured.fusion, configured.model)]
+    return json.dumps([*parts, row.zero_fill], sort_keys=True)
 
 
 def _members(config: Config) -> dict[str, Config]:

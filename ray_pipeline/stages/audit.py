@@ -10,15 +10,16 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from math import ceil
 from typing import Any
 
 from ray_pipeline import model_files
-from ray_pipeline.audit import ROWS, Line, Outcome, StudyRow, controls, joins, lines, possible, run_row
+from ray_pipeline.audit import ROWS, FitOnce, Line, Outcome, StudyRow, controls, joins, lines, possible, run_row
 from ray_pipeline.audit.cost import fitting_seconds, scoring_seconds
-from ray_pipeline.audit.settings import settings, view_of
+from ray_pipeline.audit.settings import fitted_together, settings, view_of
 from ray_pipeline.audit.study import MEANS, STATS
 from ray_pipeline.collection import Collection
-from ray_pipeline.config import check
+from ray_pipeline.config import Config, check
 from ray_pipeline.errors import ConfigError, RayPipelineError
 from ray_pipeline.fusion import LYRICS
 from ray_pipeline.report import audit_page
@@ -66,7 +67,7 @@ def plan(ctx: Context) -> list[str]:
     missing = _missing(ctx, tasks)
     left_out = [f"  {row.table}, {row.name}: {why}" for row in ROWS if (why := _possible(ctx, row, collection))]
     said = f"audit: {len(missing)} of {len({name for _, _, name in tasks})} experiments to run on {len(collection):,} tracks"
-    return [f"{said}, about {_probe(ctx, collection, missing):,.0f} s with one CPU", *left_out]
+    return [f"{said}, about {ceil(_probe(ctx, collection, missing)):,} s with one CPU", *left_out]
 
 
 def read_all_views(ctx: Context) -> Collection:
@@ -116,19 +117,36 @@ def _on_ray(ctx: Context, collection: Collection, tasks: list[Task]) -> Iterator
         return
     ray = session.connect(ctx)
     shared, config = ray.put(collection), ctx.config.plain()
-    remote = ray.remote(num_cpus=CPUS_PER_TASK, max_retries=2)(_one)
-    running = {remote.remote(shared, config, row, seed): name for row, seed, name in tasks}
+    remote = ray.remote(num_cpus=CPUS_PER_TASK, max_retries=2)(_group)
+    running = {
+        remote.remote(shared, config, [row for row, _, _ in group], seed): [name for _, _, name in group]
+        for (_, seed), group in _groups(ctx, tasks).items()
+    }
     while running:
         (ready,), _ = ray.wait(list(running), num_returns=1)
-        yield running.pop(ready), ray.get(ready)
+        yield from zip(running.pop(ready), ray.get(ready), strict=True)
 
 
-def _one(collection: Collection, config: dict[str, Any], row: StudyRow, seed: int) -> dict[str, Any]:
-    """Runs in a Ray task. What cannot be fitted is an outcome too."""
+def _groups(ctx: Context, tasks: list[Task]) -> dict[tuple[str, int], list[Task]]:
+    """Tasks by what is fitted for them, once for them all, and seed."""
+    groups: dict[tuple[str, int], list[Task]] = {}
+    for row, seed, name in tasks:
+        groups.setdefault((fitted_together(row, ctx.config), seed), []).append((row, seed, name))
+    return groups
+
+
+def _group(collection: Collection, config: dict[str, Any], rows: list[StudyRow], seed: int) -> list[dict[str, Any]]:
+    """Runs in a Ray task."""
+    fit = FitOnce()
+    with session.one_thread():
+        return [_one(row, collection, check(config), seed, fit) for row in rows]
+
+
+def _one(row: StudyRow, collection: Collection, config: Config, seed: int, fit: FitOnce) -> dict[str, Any]:
+    """What cannot be fitted is an outcome too."""
     began = time.monotonic()
     try:
-        with session.one_thread():
-            found = asdict(run_row(row, collection, check(config), seed))
+        found = asdict(run_row(row, collection, config, seed, fit))
     except RayPipelineError as error:
         found = {"error": str(error)}
     return found | {"seconds": round(time.monotonic() - began, 2)}
@@ -170,6 +188,8 @@ def _probe(ctx: Context, collection: Collection, tasks: list[Task]) -> float:
             took[name] = fitting_seconds(told, check(ctx.config.plain() | parts))
         return took[name]
 
-    configs = [settings(row, ctx.config) for row, _, _ in tasks]
-    fits = sum(fitting(config.fusion, config.model) for config in configs)
-    return fits + (len(tasks) * scoring_seconds(told, configs[0]) if tasks else 0.0)
+    if not tasks:
+        return 0.0
+    fitted = [settings(group[0][0], ctx.config) for group in _groups(ctx, tasks).values()]
+    fits = sum(fitting(config.fusion, config.model) for config in fitted)
+    return fits + len(tasks) * scoring_seconds(told, fitted[0])

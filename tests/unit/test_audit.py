@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from configs import make_config
 
-from ray_pipeline.audit import ROWS, Outcome, StudyRow, controls, joins, lines, possible, run_row
+from ray_pipeline import training
+from ray_pipeline.audit import ROWS, FitOnce, Outcome, StudyRow, controls, joins, lines, possible, run_row
 from ray_pipeline.audit.controls import gaussian, random_clusters
-from ray_pipeline.audit.settings import NO_LYRICS
+from ray_pipeline.audit.settings import NO_LYRICS, fitted_together
 from ray_pipeline.audit.table import CONTROLS, Line
 from ray_pipeline.audit.verdicts import of_external, of_fit, of_gap, of_internal, of_reported
 from ray_pipeline.collection import Collection
@@ -134,6 +135,27 @@ def test_a_row_that_tells_genres_apart_is_above_chance(config: Any, collection: 
     silhouette = line_of(found, "silhouette")
     assert silhouette.reported == 0.5264 and silhouette.null_sd is not None
     assert silhouette.verdict.startswith("reported: what a structureless 1-D Gaussian scores; here: ")
+
+
+def test_one_model_clustered_in_several_ways_is_fitted_once(
+    config: Any, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = [BY_NAME["Task 2", f"Conv-VAE + {name}"] for name in ("k-means", "agglomerative", "DBSCAN")]
+    late = [BY_NAME["Table 2", name] for name in ("weighted average", "PCA-reduced")]
+    assert (
+        len({fitted_together(row, config) for row in several})
+        == len({fitted_together(row, config) for row in late})
+        == 1
+    )
+    assert len({fitted_together(row, config) for row in (ZEROS, HYBRID, BETA, several[0], late[0])}) == 5
+    expected = [run_row(row, collection, config, 0) for row in (*several, *late)]
+    kinds, fit, once = [], training.fit, FitOnce()
+    monkeypatch.setattr(
+        training, "fit", lambda model, *a, **k: (kinds.append(model.params.kind), fit(model, *a, **k))[1]
+    )
+    found = [run_row(row, collection, config, 0, once) for row in (*several, *late)]
+    assert kinds == ["conv", "vae", "beta", "conv"], "the last three are members of late fusion"
+    assert json.dumps([asdict(one) for one in found]) == json.dumps([asdict(one) for one in expected])
 
 
 def test_a_row_that_was_given_the_genre_is_a_leak(config: Any, collection: Collection) -> None:
