@@ -32,7 +32,7 @@ FILES = (
     "tests/chaos/test_chaos_stages.py",
     "tests/chaos/test_chaos_train.py",
 )
-HEAD = ("fault", "where", "rows", "lost", "doubled", "done again", "time")
+HEAD = ("fault", "where", "rows", "lost", "doubled", "done again", "time to recover")
 
 
 def main() -> None:
@@ -73,8 +73,9 @@ def _page(lines: list[dict[str, Any]], ends: dict[str, tuple[int, str]], fuzz: d
         "",
         "Made by `python bench/reliability.py`; each line is what one test saw. Rows are compared, keys and values, with those",
         "of an undisturbed run. `lost` and `doubled` are rows; `done again` is what was worked on twice (in training: epochs);",
-        "`time` is the wall time as a multiple of the same work undisturbed, start of Ray and of workers included. Nodes are",
-        "simulated on one machine (`ray.cluster_utils.Cluster`), and the GPU of the two pools is pretended.",
+        "`time to recover` runs from the fault until all rows are there, as a multiple of the whole work undisturbed, with the",
+        "start of processes; where a test does not measure it, a dash. Nodes are simulated on one machine",
+        "(`ray.cluster_utils.Cluster`), and the GPU of the two pools is pretended.",
         "",
         f"| {' | '.join(HEAD)} |",
         "|" + "---|" * len(HEAD),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -103,14 +103,18 @@ def gate(s3_server: Any) -> Any:
 
 @pytest.fixture
 def cost() -> Callable[..., None]:
-    """`cost(fault=…, where=…, rows=…, lost=…, doubled=…, again=…, time=…)`: what a fault cost, seen by the test that made it.
+    """`cost(fault, where, ids, n, again, time)`: what a fault cost, seen by the test that made it.
 
-    `lost` and `doubled` are rows; `again` is how many tracks were worked on twice; `time` is the wall time of the work as a
-    multiple of that without the fault. bench/reliability.py makes a page of these lines; else they go nowhere.
+    `ids` are those that are there, of `n` that should be: what is lost or doubled is counted here. `again` is how many were
+    worked on twice; `time` is that from the fault until all were there, as a multiple of the whole work undisturbed.
+    bench/reliability.py makes a page of these lines; else they go nowhere.
     """
     path = os.environ.get("RAY_PIPELINE_RELIABILITY")
 
-    def note(**line: Any) -> None:
+    def note(fault: str, where: str, ids: Iterable[Any], n: int, again: int = 0, time: float | None = None) -> None:
+        found = list(ids)
+        line = {"fault": fault, "where": where, "rows": n, "lost": n - len(set(found))}
+        line |= {"doubled": len(found) - len(set(found)), "again": again, "time": time}
         if path:
             with Path(path).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 from in_flight import pid_at_work
-from losses import LOSSES, Loss
+from losses import LOSSES
 from simulated import ENV, Simulated
 from small_job import config_file, finish, start
 
@@ -85,24 +84,22 @@ def test_row_19_and_20_a_stage_loses(
 ) -> None:
     cluster.ready(NODES)
     folder, expected = undisturbed.before(stage), undisturbed.rows[stage]
-    began = time.monotonic()
     job = start(stage, folder / "job.yaml", "--address", cluster.address, env=ENV)
-    again = _lose(LOSSES[fault], cluster, job, stage, folder)
-    seconds = time.monotonic() - began
+    pid = pid_at_work(lambda: cluster.notes(stage), lambda: job.poll() is None)
+    struck = time.monotonic()
+    LOSSES[fault](cluster, job, pid)
+    again = _seen_through(fault, cluster, job, stage, folder)
+    recovered = (time.monotonic() - struck) / undisturbed.seconds[stage]
     found = rows_of(folder, TABLES[stage])
-    counted = Counter(row["track_id"] for row in found)
-    lost, doubled = len(expected) - len(counted), sum(n - 1 for n in counted.values())
-    ratio = seconds / undisturbed.seconds[stage]
-    cost(fault=fault, where=stage, rows=len(found), lost=lost, doubled=doubled, again=again, time=ratio)
+    cost(fault, stage, [row["track_id"] for row in found], len(expected), again=again, time=recovered)
     assert found == expected
     assert verify(open_store(folder / "store")) == []
     assert not cluster.notes(stage)
     cluster.wait_until_free(len(cluster.nodes))
 
 
-def _lose(lose: Loss, cluster: Simulated, job: subprocess.Popen[str], stage: str, folder: Path) -> int:
-    """Lose it while `stage` is at work, see the work through, and tell how many tracks were worked on again."""
-    lose(cluster, job, pid_at_work(lambda: cluster.notes(stage), lambda: job.poll() is None))
+def _seen_through(fault: str, cluster: Simulated, job: subprocess.Popen[str], stage: str, folder: Path) -> int:
+    """See the work through, and tell how many tracks were worked on again."""
     said, _ = job.communicate(timeout=240)
     if job.returncode == -9:  # the driver: the same command does what is left
         cluster.wait_until_free(len(cluster.nodes))
@@ -115,7 +112,7 @@ def _lose(lose: Loss, cluster: Simulated, job: subprocess.Popen[str], stage: str
     retried = latest_run(open_store(folder / "store")).retried[stage]
     # Of a machine that dies without a word Ray hands blocks back that nobody had begun: no bound is known, and none is lost.
     # Its worker may also live on for as long as the work takes.
-    least, most = (0, N_LINES) if lose is LOSSES["a raylet is killed"] else (1, BLOCK[stage])
+    least, most = (0, N_LINES) if fault == "a raylet is killed" else (1, BLOCK[stage])
     assert least <= retried <= most, f"{retried} tracks were tried again: {said}"
     return retried
 

@@ -34,6 +34,22 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def seconds(cluster: Simulated, tmp_path_factory: pytest.TempPathFactory) -> float:
+    """What the command takes where nothing is lost."""
+    cluster.ready(NODES)
+    folder = tmp_path_factory.mktemp("timed")
+    make_store(folder, 100)
+    began = time.monotonic()
+    code, said = finish(*command_in(folder, cluster), env=ENV)
+    assert code == 0, said
+    return time.monotonic() - began
+
+
+def command_in(folder: Path, cluster: Simulated) -> tuple[Any, ...]:
+    return ("train", config_file(folder, **VAE, training=LONG | {"num_workers": 1}), "--address", cluster.address)
+
+
 def latents(folder: Path) -> list[dict[str, Any]]:
     (path,) = folder.glob("store/latents/*.lance")
     found: list[dict[str, Any]] = Table(str(path)).read().sort_by("track_id").to_pylist()
@@ -52,24 +68,25 @@ def wait_for_state(folder: Path, running: Callable[[], bool]) -> int:
 
 @pytest.mark.parametrize("fault", LOSSES)
 def test_row_19_train_loses(
-    fault: str, cluster: Simulated, tmp_path: Path, undisturbed: Path, cost: Callable[..., None]
+    fault: str, cluster: Simulated, tmp_path: Path, undisturbed: Path, seconds: float, cost: Callable[..., None]
 ) -> None:
     cluster.ready(NODES)
     make_store(tmp_path, 100)
-    command = ("train", config_file(tmp_path, **VAE, training=LONG | {"num_workers": 1}), "--address", cluster.address)
+    command = command_in(tmp_path, cluster)
     job = start(*command, env=ENV)
     pid = wait_for_state(tmp_path, lambda: job.poll() is None)
+    struck = time.monotonic()
     LOSSES[fault](cluster, job, pid)
     said, _ = job.communicate(timeout=240)
     cluster.wait_until_free(len(cluster.nodes))
     if job.returncode == -signal.SIGKILL:
         job.returncode, said = finish(*command, env=ENV)
+    recovered = (time.monotonic() - struck) / seconds
     assert job.returncode == 0, said
     first, second = epochs_run(tmp_path).values()
     assert first == list(range(1, len(first) + 1))
     assert second == list(range(second[0], EPOCHS + 1)) and 1 < second[0] <= len(first) + 1
     again = len(first) + 1 - second[0]
-    lost = len(models(undisturbed)) - len(models(tmp_path))
-    cost(fault=fault, where="train", rows=EPOCHS, lost=lost, doubled=0, again=again, time=None)
+    cost(fault, "train (epochs)", {*first, *second}, EPOCHS, again=again, time=recovered)
     assert models(tmp_path) == models(undisturbed)
     assert latents(tmp_path) == latents(undisturbed)

@@ -42,9 +42,7 @@ def statuses(found: Sweep) -> dict[Any, str]:
 
 def tell(cost: Callable[..., None], fault: str, found: Sweep, again: int) -> None:
     """Note what `fault` cost a sweep of three trials."""
-    ids = [row["trial_id"] for row in found.rows]
-    lost, doubled = 3 - len(set(ids)), len(ids) - len(set(ids))
-    cost(fault=fault, where="sweep", rows=len(ids), lost=lost, doubled=doubled, again=again, time=None)
+    cost(fault, "sweep", [row["trial_id"] for row in found.rows], 3, again=again)
 
 
 def once(found: Sweep) -> bool:

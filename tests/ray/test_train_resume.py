@@ -72,8 +72,7 @@ def check_continued(folder: Path, undisturbed: Path, cost: Callable[..., None], 
     assert first == list(range(1, len(first) + 1)), "undisturbed up to the kill"
     assert second == list(range(second[0], EPOCHS + 1))
     assert 1 < second[0] <= len(first) + 1 < EPOCHS, "no epoch is left out, and not all are run again"
-    again, lost = len(first) + 1 - second[0], len(models(undisturbed)) - len(models(folder))
-    cost(fault=fault, where="train, one machine", rows=EPOCHS, lost=lost, doubled=0, again=again, time=None)
+    cost(fault, "train (epochs), one machine", {*first, *second}, EPOCHS, again=len(first) + 1 - second[0])
     assert models(folder) == models(undisturbed)
     assert not list(folder.glob("store/scratch/*"))
 

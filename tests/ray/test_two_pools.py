@@ -120,8 +120,6 @@ def test_a_killed_worker_costs_what_it_had(what: str, at_most: int, tmp_path: Pa
     assert len(came_to["rows"]) == N
     again = [track for track, times in Counter(track for one, track, _ in events if one == what).items() if times > 1]
     names = [row["name"] for row in came_to["rows"]]
-    lost, doubled = N - len(set(names)), len(names) - len(set(names))
-    fault = f"a worker of the pool that is {what} is killed"
-    cost(fault=fault, where="transcribe, two pools", rows=N, lost=lost, doubled=doubled, again=len(again), time=None)
+    cost(f"a worker of the pool that is {what} is killed", "transcribe, two pools", names, N, again=len(again))
     assert 1 <= len(again) <= at_most
     assert came_to["run"]["retried"]["transcribe"] <= at_most
