@@ -1,7 +1,9 @@
 """Rows through workers, block by block, committed as blocks finish.
 
-The first pass sends blocks of many rows. A row that kills its worker takes its block with it: what is missing then runs
-again, one row a block, and what is missing after that is put down as a bad row. Nothing is tried for ever, nothing is lost.
+The first pass sends blocks of many rows. A row that kills its worker takes its block with it, and leaves a note (`guard`): such
+blocks then run again, one row a block, and what is missing after that is put down as a bad row. Blocks that are missing and
+that no note tells of go out again as blocks first: a node that dies without a word swallows one after another until Ray takes
+note. Nothing is tried for ever, nothing is lost.
 
 What a crash costs at most is what is in flight, which is done once more:
 
@@ -18,7 +20,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ray_pipeline import errors
@@ -33,6 +35,8 @@ from ray_pipeline.store import Written
 __all__ = ["Job", "Preparation", "Row", "Work", "run_job"]
 
 COMMIT_EVERY_S = 2.0
+MOST_PASSES = 5
+"""In blocks. Ray takes note of a silent death within a minute; a pass that brings nothing back ends them before."""
 
 
 @dataclass
@@ -46,7 +50,7 @@ class _Progress:
     gpu: GpuTime = field(default_factory=GpuTime)
 
     def another(self) -> _Progress:
-        """The same, for a second pass over other rows."""
+        """The same, for another pass over other rows."""
         return _Progress(self.total, statuses=self.statuses, rows=self.rows, gpu=self.gpu)
 
 
@@ -66,37 +70,68 @@ def run_job(job: Job, rows: list[Row], ctx: Context) -> Counter[str]:
     progress = _Progress(len(rows))
     ctx.progress(job.stage, 0, len(rows))
     try:
-        _pass(job, rows, name, progress, ctx)
-        missing = _missing(rows, progress)
-        if missing:
-            _try_alone(job, missing, name, progress, ctx)
+        lost, known = _in_blocks(job, rows, name, progress, ctx)
+        if lost:
+            _try_alone(job, lost, known, name, progress.another(), ctx)
     finally:
         # Notes of workers that an interrupt ended; on other nodes they are left to whatever clears temporary files.
         notes.take_here(name)
-    ctx.worked(job.stage, progress.statuses, len(missing), progress.gpu.idle)
+    ctx.worked(job.stage, progress.statuses, len(lost), progress.gpu.idle)
     return progress.statuses
 
 
-def _try_alone(job: Job, missing: list[Row], name: str, progress: _Progress, ctx: Context) -> None:
+def _in_blocks(
+    job: Job, rows: list[Row], name: str, progress: _Progress, ctx: Context
+) -> tuple[list[Row], dict[str, Status]]:
+    """Work on `rows` in blocks; those that were lost with their worker, and what notes tell of them, by key."""
+    lost: list[Row] = []
+    known: dict[str, Status] = {}
+    for _ in range(MOST_PASSES):
+        size = _pass(job, rows, name, progress, ctx)
+        if len(progress.finished) == len(rows):
+            return lost, known
+        known |= notes.gather(name)
+        begun, unbegun = _apart(job, rows, size, progress.finished, known)
+        lost += begun
+        if not unbegun or not progress.finished:
+            return lost + unbegun, known
+        ctx.say(f"{job.stage}: {len(unbegun)} tracks came back with nobody having begun them; sending them out again")
+        rows = unbegun
+        progress.finished = set()
+    return lost + rows, known
+
+
+def _apart(
+    job: Job, rows: list[Row], size: int, finished: set[int], known: Mapping[str, Status]
+) -> tuple[list[Row], list[Row]]:
+    """Rows that did not come back: those of blocks of `size` that a worker had begun, as its note tells, and the others."""
+    missing = [at for at in range(len(rows)) if at not in finished]
+    begun = {at // size for at in missing if rows[at][job.key] in known}
+    return [rows[at] for at in missing if at // size in begun], [rows[at] for at in missing if at // size not in begun]
+
+
+def _try_alone(
+    job: Job, missing: list[Row], known: dict[str, Status], name: str, progress: _Progress, ctx: Context
+) -> None:
     """What was lost with its worker runs by itself; what is lost again, or was ended by the guard, becomes a bad row."""
-    known = notes.gather(name)
     ended = {row[job.key] for row in missing if known.get(row[job.key]) in {Status.TIMEOUT, Status.OUT_OF_MEMORY}}
     again = [row for row in missing if row[job.key] not in ended]
     ctx.say(f"{job.stage}: {len(missing)} tracks were lost with their worker; trying each by itself")
-    second = progress.another()
-    _pass(job, again, name, second, ctx, alone=True)
-    lost = _missing(again, second)
+    _pass(job, again, name, progress, ctx, alone=True)
+    lost = [row for at, row in enumerate(again) if at not in progress.finished]
     known = {key: why for key, why in known.items() if key in ended} | (notes.gather(name) if lost else {})
-    _give_up([row for row in missing if row[job.key] in ended] + lost, job, known, second, ctx)
+    _give_up([row for row in missing if row[job.key] in ended] + lost, job, known, progress, ctx)
 
 
-def _pass(job: Job, rows: list[Row], name: str, progress: _Progress, ctx: Context, *, alone: bool = False) -> None:
+def _pass(job: Job, rows: list[Row], name: str, progress: _Progress, ctx: Context, *, alone: bool = False) -> int:
+    """Send `rows` out once; of how many a block was made."""
     if not rows:
-        return
+        return 0
+    size = 1 if alone else pools.block_size(job, len(rows), ctx)
     pending: list[Written] = []
     committed = time.monotonic()
     try:
-        for result in pools.results(job, rows, ctx, name, alone=alone):
+        for result in pools.results(job, rows, size, ctx, name, alone=alone):
             _take(result, progress)
             pending += [Written(*one) for one in zip(result["uris"], result["fragments"], result["sizes"], strict=True)]
             ctx.progress(job.stage, progress.rows, progress.total)
@@ -106,6 +141,7 @@ def _pass(job: Job, rows: list[Row], name: str, progress: _Progress, ctx: Contex
     finally:
         # Whatever ends this, an interrupt or a full disk: what was finished is kept.
         _commit(job, pending)
+    return size
 
 
 def _take(result: Row, progress: _Progress) -> None:
@@ -125,10 +161,6 @@ def _commit(job: Job, written: Iterable[Written]) -> None:
         by_table.setdefault(one.uri, []).append(one)
     for table in job.tables:
         table.commit(by_table.get(table.uri, []))
-
-
-def _missing(rows: list[Row], progress: _Progress) -> list[Row]:
-    return [row for at, row in enumerate(rows) if at not in progress.finished]
 
 
 def _give_up(rows: list[Row], job: Job, why: dict[str, Status], progress: _Progress, ctx: Context) -> None:

@@ -27,9 +27,8 @@ MAX_BLOCK = 64
 BATCHES_AHEAD = 4
 
 
-def results(job: Job, rows: list[Row], ctx: Context, notes: str, *, alone: bool = False) -> Iterator[Row]:
-    """A line, of `workers.RESULT`, for each block that came through; `alone` makes a block of each row."""
-    size = 1 if alone else _block_size(job, len(rows), ctx)
+def results(job: Job, rows: list[Row], size: int, ctx: Context, notes: str, *, alone: bool) -> Iterator[Row]:
+    """A line, of `workers.RESULT`, for each block of `size` rows that came through; `alone`, none is put to others."""
     batch = _batch(job, ctx) if job.two_pools and not alone else size
     yield from _dataset(job, list(_cut(rows, size)), batch, ctx, notes).iter_rows()
 
@@ -89,7 +88,8 @@ def _cut(rows: list[Row], size: int) -> Iterator[pa.Table]:
         yield columns.slice(start, size)
 
 
-def _block_size(job: Job, n: int, ctx: Context) -> int:
+def block_size(job: Job, n: int, ctx: Context) -> int:
+    """How many of `n` rows make a block: as configured, as the job says, or so that each worker has a few."""
     wanted = ctx.config.resources.block_size or job.block_size
     return wanted or max(1, min(MAX_BLOCK, -(-n // (BLOCKS_PER_WORKER * _cpu_workers(job, n, n, ctx)))))
 

@@ -59,6 +59,20 @@ class Raises(Echo):
         raise ZeroDivisionError("a bug in a part")
 
 
+class HandsBack(Echo):
+    """Of blocks after the second, each is refused the first time, before any of its tracks is begun."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def process(self, rows: list[Row], begin: Callable[[str], None]) -> list[Row]:
+        seen = self.folder / f"{rows[0]['track_id']}-{len(rows)}"
+        if rows[0]["track_id"] >= "012" and not seen.exists():
+            seen.touch()
+            raise ConnectionError("as Ray says of a node that died without a word")
+        return super().process(rows, begin)
+
+
 def echo(ctx: Context, work: Echo, ids: list[str]) -> tuple[Table, dict[str, int]]:
     table = ctx.table("features", "echo")
     table.create(schemas.feature("value", (1,)))
@@ -92,6 +106,16 @@ def test_bug_in_a_part_ends_in_rows_and_in_the_log(ctx: Context) -> None:
     assert {row["error"] for row in table.read().to_pylist()} == {
         "its worker process died, or raised what logs/ray_data.log tells"
     }
+
+
+def test_blocks_that_nobody_began_go_out_again_as_blocks(ctx: Context, tmp_path: Path) -> None:
+    said: list[str] = []
+    ctx.say = said.append
+    table, counted = echo(ctx, HandsBack(tmp_path), [f"{i:03d}" for i in range(30)])
+    assert counted == {"ok": 30} and table.count() == 30
+    assert {path.name for path in tmp_path.glob("0*-*")} == {"012-6", "018-6", "024-6"}, "tried one by one"
+    assert ctx.run.retried["echo"] == 0
+    assert "echo: 18 tracks came back with nobody having begun them; sending them out again" in said
 
 
 def test_interrupt_keeps_what_was_finished(ctx: Context) -> None:
