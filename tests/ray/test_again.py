@@ -25,7 +25,7 @@ def test_first_run_does_everything_once(first: Any) -> None:
     assert done(first) == {"ingest": 6, "featurize": 6, "train": 1, "evaluate": 1}
 
 
-def test_again_does_nothing_and_writes_no_version(run: Any, first: Any) -> None:
+def test_row_22_again_does_nothing_and_writes_no_version(run: Any, first: Any) -> None:
     before = versions(first)
     again = run()
     assert done(again) == {}
@@ -181,7 +181,7 @@ def test_table_whose_last_version_cannot_be_read_is_made_again(run: Any, first: 
     ("command", "table"),
     [("ingest", "tracks"), ("featurize", "features"), ("train", "models"), ("evaluate", "scores")],
 )
-def test_a_second_job_is_told_who_is_first(run: Any, folder: Path, command: str, table: str) -> None:
+def test_row_22_a_second_job_is_told_who_is_first(run: Any, folder: Path, command: str, table: str) -> None:
     with Lease(folder / "store/leases", table), pytest.raises(LeaseHeld, match=r"process \d+ on "):
         run(command)
     assert done(run(command)) == {}

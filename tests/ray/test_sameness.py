@@ -37,7 +37,7 @@ def two_folders(tmp_path: Path) -> tuple[Path, Path]:
 
 
 @pytest.mark.slow
-def test_workers_blocks_and_order_change_nothing(ray_session: Any, two_folders: tuple[Path, Path]) -> None:
+def test_row_33_workers_blocks_and_order_change_nothing(ray_session: Any, two_folders: tuple[Path, Path]) -> None:
     vae = {"model": {"kind": "vae"}, "features": ["mfcc", "mfcc_stats"], "training": {"epochs": 3, "num_workers": 0}}
     limits = {"workers": 1, "block_size": 12}, {"workers": 2, "block_size": 1}
     one, two = (

@@ -96,7 +96,9 @@ def check_the_rest(folder: Path, table: Table, cost: Callable[..., None], fault:
     assert verify(open_store(folder / "store")) == []
 
 
-def test_killed_driver_loses_only_what_was_in_flight(ingested: Path, mark: str, cost: Callable[..., None]) -> None:
+def test_row_20_killed_driver_loses_only_what_was_in_flight(
+    ingested: Path, mark: str, cost: Callable[..., None]
+) -> None:
     job, table = featurize_until_committed(ingested, mark)
     job.kill()
     job.wait()

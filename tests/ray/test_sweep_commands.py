@@ -37,7 +37,7 @@ def mark() -> Iterator[str]:
     end_marked(word)
 
 
-def test_a_killed_driver_loses_only_the_trials_in_flight(tmp_path: Path, mark: str) -> None:
+def test_row_31_a_killed_driver_loses_only_the_trials_in_flight(tmp_path: Path, mark: str) -> None:
     write_store(tmp_path)
     tune = {"model.beta": {"grid": BETAS}, **OPEN}
     config = sweep_file(tmp_path, tune, **LONG)

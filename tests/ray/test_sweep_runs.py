@@ -127,7 +127,7 @@ def test_a_trial_whose_worker_is_killed_is_tried_again(
     ("how", "reason"),
     [("raises", "RuntimeError: no luck"), ("killed", "its worker died: killed, or out of memory")],
 )
-def test_a_trial_that_fails_again_is_recorded_and_tried_once_more_only_if_asked(
+def test_row_31_a_trial_that_fails_again_is_recorded_and_tried_once_more_only_if_asked(
     folder: Path, monkeypatch: pytest.MonkeyPatch, how: str, reason: str
 ) -> None:
     monkeypatch.setattr(sweep_tune, "run_trial", fails(folder, 1, how, times=2))

@@ -127,7 +127,7 @@ def test_replace_is_one_version_and_keeps_the_recipe(table: Table) -> None:
     assert (ids(table), table.version(), table.recipe()) == (["only"], version + 1, {"stage": "test"})
 
 
-def test_reader_keeps_the_version_it_opened(table: Table, cost: Callable[..., None]) -> None:
+def test_row_22_reader_keeps_the_version_it_opened(table: Table, cost: Callable[..., None]) -> None:
     opened = table._open()
     table.replace(rows("only"))
     read = opened.to_table()["track_id"].to_pylist()
