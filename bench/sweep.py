@@ -1,6 +1,6 @@
 """What a sweep costs beside its experiments, and beside the naive way: a fresh process a trial, a DataLoader, fp32.
 
-    python bench/sweep.py --trials 64 --naive 8
+    python bench/sweep.py --trials 64 --naive 8 --out docs/sweep_cost.md
 
 Made-up tracks, a grid over beta, one seed a trial, the same scores everywhere. Three ways in turn on the same CPUs:
 
@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,16 +54,33 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--naive", type=int, default=8, help="trials run the naive way; their mean stands for all")
+    parser.add_argument("--out", type=Path, help="a page of what came of it")
     parser.add_argument("--one", nargs=2, metavar=("STORE", "BETA"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         _naive_trial(*options.one, epochs=options.epochs)
         return
     with tempfile.TemporaryDirectory() as folder:
-        _compare(options, folder)
+        said = _compare(options, folder)
+    print("\n".join(said))
+    if options.out:
+        options.out.write_text("\n".join(_page(options, said)), encoding="utf-8")
 
 
-def _compare(options: argparse.Namespace, store: str) -> None:
+def _page(options: argparse.Namespace, said: list[str]) -> list[str]:
+    of = f"{options.trials} trials, {options.tracks:,} tracks, {options.epochs} epochs, {options.slots} slots"
+    return [
+        "# What a sweep costs beside its experiments",
+        "",
+        f"Made by `python bench/sweep.py`: {of}, one run on {os.cpu_count()} CPUs.",
+        "The naive way is a fresh process a trial, a DataLoader and fp32, as many at once as there are slots, one thread each.",
+        "",
+        *(f"- {line}" for line in said),
+        "",
+    ]
+
+
+def _compare(options: argparse.Namespace, store: str) -> list[str]:
     betas = [round(float(beta), 6) for beta in np.geomspace(0.05, 8, options.trials)]
     config = _config(store, options.epochs, betas, options.slots)
     _write_tracks(config, options.tracks)
@@ -76,13 +94,14 @@ def _compare(options: argparse.Namespace, store: str) -> None:
     bare = _bare(config, betas[:: max(1, options.trials // 8)])
     naive = _naive(store, betas[:: max(1, options.trials // options.naive)][: options.naive], options)
     overhead, later = swept * options.slots - bare, running * options.slots - bare
-    print(f"{options.trials} trials, {options.tracks} tracks, {options.epochs} epochs, {options.slots} slots")
     whole, after = swept * options.slots / bare, running * options.slots / bare
-    print(f"a trial of the sweep takes {whole:.2f} × the bare experiment; over it: {overhead:.2f} s")
-    print(f"a trial after the start: {after:.2f} × the bare experiment; over it: {later:.2f} s")
     empty = statistics.median(begin - end for begin, end in zip(begins[options.slots :], ends, strict=False))
-    print(f"between two trials a slot is empty for {1000 * empty:.0f} ms")
-    print(f"the naive way takes {naive / swept:.1f} × as long as the sweep")
+    return [
+        f"a trial of the sweep takes {whole:.2f} × the bare experiment; over it: {overhead:.2f} s",
+        f"a trial after the start: {after:.2f} × the bare experiment; over it: {later:.2f} s",
+        f"between two trials a slot is empty for {1000 * empty:.0f} ms",
+        f"the naive way takes {naive / swept:.1f} × as long as the sweep",
+    ]
 
 
 def _config(store: str, epochs: int, betas: Iterable[float], slots: int = 2) -> Config:
