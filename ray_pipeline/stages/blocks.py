@@ -1,9 +1,9 @@
 """Rows through workers, block by block, committed as blocks finish.
 
 The first pass sends blocks of many rows. A row that kills its worker takes its block with it, and leaves a note (`guard`): such
-blocks then run again, one row a block, and what is missing after that is put down as a bad row. Blocks that are missing and
-that no note tells of go out again as blocks first: a node that dies without a word swallows one after another until Ray takes
-note. Nothing is tried for ever, nothing is lost.
+blocks run again, one row a block, and what is missing after that is put down as a bad row. Blocks that are missing and that no
+note tells of, because a node went away with it or because nobody had begun them, go out once more as blocks before that: a node
+that dies without a word swallows one after another until Ray takes note. Nothing is tried for ever, nothing is lost.
 
 What a crash costs at most is what is in flight, which is done once more:
 
@@ -35,8 +35,6 @@ from ray_pipeline.store import Written
 __all__ = ["Job", "Preparation", "Row", "Work", "run_job"]
 
 COMMIT_EVERY_S = 2.0
-MOST_PASSES = 5
-"""In blocks. Ray takes note of a silent death within a minute; a pass that brings nothing back ends them before."""
 
 
 @dataclass
@@ -70,44 +68,42 @@ def run_job(job: Job, rows: list[Row], ctx: Context) -> Counter[str]:
     progress = _Progress(len(rows))
     ctx.progress(job.stage, 0, len(rows))
     try:
-        lost, known = _in_blocks(job, rows, name, progress, ctx)
-        if lost:
-            _try_alone(job, lost, known, name, progress.another(), ctx)
+        missing = _pass(job, rows, name, progress, ctx)
+        if missing:
+            _try_again(job, rows, missing, name, progress, ctx)
     finally:
         # Notes of workers that an interrupt ended; on other nodes they are left to whatever clears temporary files.
         notes.take_here(name)
-    ctx.worked(job.stage, progress.statuses, len(lost), progress.gpu.idle)
+    ctx.worked(job.stage, progress.statuses, len(missing), progress.gpu.idle)
     return progress.statuses
 
 
-def _in_blocks(
-    job: Job, rows: list[Row], name: str, progress: _Progress, ctx: Context
-) -> tuple[list[Row], dict[str, Status]]:
-    """Work on `rows` in blocks; those that were lost with their worker, and what notes tell of them, by key."""
-    lost: list[Row] = []
-    known: dict[str, Status] = {}
-    for _ in range(MOST_PASSES):
-        size = _pass(job, rows, name, progress, ctx)
-        if len(progress.finished) == len(rows):
-            return lost, known
-        known |= notes.gather(name)
-        begun, unbegun = _apart(job, rows, size, progress.finished, known)
-        lost += begun
-        if not unbegun or not progress.finished:
-            return lost + unbegun, known
-        ctx.say(f"{job.stage}: {len(unbegun)} tracks came back with nobody having begun them; sending them out again")
-        rows = unbegun
-        progress.finished = set()
-    return lost + rows, known
+def _try_again(job: Job, rows: list[Row], missing: list[int], name: str, progress: _Progress, ctx: Context) -> None:
+    """What did not come back goes out once more in its blocks, unless a note tells of one; then each row by itself."""
+    known = notes.gather(name)
+    lost, untold = _apart(job, rows, missing, known, pools.block_size(job, len(rows), ctx))
+    if untold and len(missing) < len(rows):
+        ctx.say(
+            f"{job.stage}: {len(untold)} tracks came back without a word of what became of them; sending them out again"
+        )
+        progress = progress.another()
+        missing = _pass(job, untold, name, progress, ctx)
+        untold = [untold[at] for at in missing]
+        known |= notes.gather(name) if missing else {}
+    if lost + untold:
+        _try_alone(job, lost + untold, known, name, progress.another(), ctx)
 
 
 def _apart(
-    job: Job, rows: list[Row], size: int, finished: set[int], known: Mapping[str, Status]
+    job: Job, rows: list[Row], missing: list[int], known: Mapping[str, Status], size: int
 ) -> tuple[list[Row], list[Row]]:
-    """Rows that did not come back: those of blocks of `size` that a worker had begun, as its note tells, and the others."""
-    missing = [at for at in range(len(rows)) if at not in finished]
-    begun = {at // size for at in missing if rows[at][job.key] in known}
-    return [rows[at] for at in missing if at // size in begun], [rows[at] for at in missing if at // size not in begun]
+    """Rows at `missing`: those of blocks of `size` that a note tells of, and the others.
+
+    A worker that many rows ended together notes none of them: then it may have been any.
+    """
+    keys = {rows[at][job.key] for at in missing}
+    noted = {at // size for at in missing if rows[at][job.key] in known or not known.keys() <= keys}
+    return [rows[at] for at in missing if at // size in noted], [rows[at] for at in missing if at // size not in noted]
 
 
 def _try_alone(
@@ -117,21 +113,19 @@ def _try_alone(
     ended = {row[job.key] for row in missing if known.get(row[job.key]) in {Status.TIMEOUT, Status.OUT_OF_MEMORY}}
     again = [row for row in missing if row[job.key] not in ended]
     ctx.say(f"{job.stage}: {len(missing)} tracks were lost with their worker; trying each by itself")
-    _pass(job, again, name, progress, ctx, alone=True)
-    lost = [row for at, row in enumerate(again) if at not in progress.finished]
+    lost = [again[at] for at in _pass(job, again, name, progress, ctx, alone=True)]
     known = {key: why for key, why in known.items() if key in ended} | (notes.gather(name) if lost else {})
     _give_up([row for row in missing if row[job.key] in ended] + lost, job, known, progress, ctx)
 
 
-def _pass(job: Job, rows: list[Row], name: str, progress: _Progress, ctx: Context, *, alone: bool = False) -> int:
-    """Send `rows` out once; of how many a block was made."""
+def _pass(job: Job, rows: list[Row], name: str, progress: _Progress, ctx: Context, *, alone: bool = False) -> list[int]:
+    """Send `rows` out once, in blocks or each by itself; where in `rows` those are that did not come back."""
     if not rows:
-        return 0
-    size = 1 if alone else pools.block_size(job, len(rows), ctx)
+        return []
     pending: list[Written] = []
     committed = time.monotonic()
     try:
-        for result in pools.results(job, rows, size, ctx, name, alone=alone):
+        for result in pools.results(job, rows, ctx, name, alone=alone):
             _take(result, progress)
             pending += [Written(*one) for one in zip(result["uris"], result["fragments"], result["sizes"], strict=True)]
             ctx.progress(job.stage, progress.rows, progress.total)
@@ -141,7 +135,7 @@ def _pass(job: Job, rows: list[Row], name: str, progress: _Progress, ctx: Contex
     finally:
         # Whatever ends this, an interrupt or a full disk: what was finished is kept.
         _commit(job, pending)
-    return size
+    return [at for at in range(len(rows)) if at not in progress.finished]
 
 
 def _take(result: Row, progress: _Progress) -> None:

@@ -68,7 +68,7 @@ class Context:
             record_run(self.store, self.run)
 
     def worked(self, stage: str, statuses: Mapping[str, int], again: int, gpu_idle: float | None) -> None:
-        """Note what one pass of a stage's work came to: rows by status, rows tried again alone, the GPUs' idle share."""
+        """Note what one pass of a stage's work came to: rows by status, rows tried again, the GPUs' idle share."""
         bad = Counter(self.run.bad.get(stage, {}))
         bad.update({status: n for status, n in statuses.items() if status in schemas.BAD})
         self.run.bad[stage] = dict(sorted(bad.items()))
@@ -107,7 +107,7 @@ def told(run: Run, stage: str) -> str:
     if bad:
         parts.append(", ".join(f"{n:,} {status}" for status, n in sorted(bad.items(), key=lambda x: -x[1])))
     if run.retried.get(stage):
-        parts.append(f"{run.retried[stage]:,} tried again alone")
+        parts.append(f"{run.retried[stage]:,} tried again")
     if stage in run.gpu_idle:
         parts.append(f"GPU idle {run.gpu_idle[stage]:.0%}".replace("%", " %"))
     return f"{stage}: {'; '.join(parts)}"

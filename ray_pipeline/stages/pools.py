@@ -27,8 +27,9 @@ MAX_BLOCK = 64
 BATCHES_AHEAD = 4
 
 
-def results(job: Job, rows: list[Row], size: int, ctx: Context, notes: str, *, alone: bool) -> Iterator[Row]:
-    """A line, of `workers.RESULT`, for each block of `size` rows that came through; `alone`, none is put to others."""
+def results(job: Job, rows: list[Row], ctx: Context, notes: str, *, alone: bool = False) -> Iterator[Row]:
+    """A line, of `workers.RESULT`, for each block that came through; `alone` makes a block of each row."""
+    size = 1 if alone else block_size(job, len(rows), ctx)
     batch = _batch(job, ctx) if job.two_pools and not alone else size
     yield from _dataset(job, list(_cut(rows, size)), batch, ctx, notes).iter_rows()
 

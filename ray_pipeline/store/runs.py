@@ -20,7 +20,7 @@ class Run:
     """One run; `tables` maps a table's name to its addresses, of every table the run read or wrote.
 
     By stage: `done`, how many tracks (or files, texts, models) it worked on; `seconds`; `rates`, how many a second; `retried`,
-    how many it tried again alone since their worker was lost; `bad`, how many rows of which bad status came of it; and, where
+    how many it tried again since their worker was lost; `bad`, how many rows of which bad status came of it; and, where
     it used GPUs, `gpu_idle`, the share of the time they waited. By table: `statuses` of all its rows.
     """
 

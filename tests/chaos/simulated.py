@@ -54,6 +54,10 @@ class Simulated:
         """The poison guard's notes of `stage` on the nodes that are left."""
         return [note for node in self.nodes for note in notes(stage, temp=self._temp[node])]
 
+    def all_notes(self, stage: str) -> list[Path]:
+        """Those on nodes that are gone, too."""
+        return [note for temp in list(self._temp.values()) for note in notes(stage, temp=temp)]
+
     def remove(self, node: str) -> None:
         """End `node` gracefully, as a cluster that shrinks does."""
         self.nodes.remove(node)

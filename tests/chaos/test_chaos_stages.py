@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from in_flight import pid_at_work
+from in_flight import Watched, pid_at_work
 from losses import LOSSES
 from simulated import ENV, Simulated
 from small_job import config_file, finish, start
@@ -24,7 +23,7 @@ pytestmark = pytest.mark.ray
 NODES = 2
 SUNG = Path(__file__).parents[2] / "ray_pipeline/sources/synth/vocals"
 TABLES = {"featurize": "features", "transcribe": "lyrics", "embed": "text_vectors"}
-BLOCK = {"featurize": 1, "transcribe": 1, "embed": 8}  # tracks: embed encodes 64 texts at a time, and these are 8
+BLOCK = 1
 WORDS = {"lyrics": {"backend": "faster-whisper", "model": "tiny.en"}, "fusion": {"kind": "concat", "audio": "mfcc"}}
 Rows = list[dict[str, Any]]
 
@@ -52,7 +51,7 @@ def undisturbed(cluster: Simulated, tmp_path_factory: pytest.TempPathFactory) ->
     cluster.ready(NODES)
     folder = tmp_path_factory.mktemp("chaos")
     shutil.copytree(SUNG, folder / "music", ignore=lambda _, names: [n for n in names if not n.endswith("0.ogg")])
-    job = config_file(folder, **WORDS, resources={"block_size": 1, "workers": NODES})
+    job = config_file(folder, **WORDS, resources={"block_size": BLOCK, "workers": NODES})
     command(cluster, "ingest", job)
     rows, seconds = {}, {}
     for stage, table in TABLES.items():
@@ -83,39 +82,28 @@ def test_row_19_and_20_a_stage_loses(
 ) -> None:
     cluster.ready(NODES)
     folder, expected = undisturbed.before(stage), undisturbed.rows[stage]
-    job = start(stage, folder / "job.yaml", "--address", cluster.address, env=ENV)
-    pid = pid_at_work(lambda: cluster.notes(stage), lambda: job.poll() is None)
-    struck = time.monotonic()
-    LOSSES[fault](cluster, job, pid)
-    again = _seen_through(fault, cluster, job, stage, folder)
-    recovered = (time.monotonic() - struck) / undisturbed.seconds[stage]
-    found = rows_of(folder, TABLES[stage])
+    with Watched(lambda: cluster.all_notes(stage)) as watched:
+        job = start(stage, folder / "job.yaml", "--address", cluster.address, env=ENV)
+        pid = pid_at_work(lambda: cluster.notes(stage), lambda: job.poll() is None)
+        struck = time.monotonic()
+        LOSSES[fault](cluster, job, pid)
+        said, _ = job.communicate(timeout=240)
+        if fault == "the driver is killed":
+            cluster.wait_until_free(len(cluster.nodes))
+            before = sum(Table(str(path)).count() for path in folder.glob(f"store/{TABLES[stage]}/*.lance"))
+            command(cluster, stage, folder / "job.yaml")
+        recovered = (time.monotonic() - struck) / undisturbed.seconds[stage]
+    found, again = rows_of(folder, TABLES[stage]), len(watched.begun_twice)
     cost(fault, stage, [row["track_id"] for row in found], len(expected), again=again, time=recovered)
     assert found == expected
+    run = latest_run(open_store(folder / "store"))
+    if fault == "the driver is killed":
+        assert before + run.done[stage] == len(found), "the same command did more than was left"
+    else:
+        assert job.returncode == 0, said
+        assert again <= BLOCK, "more than the one block that was in flight was begun again"
+        # The worker of a raylet that is killed may live on for as long as the work takes.
+        assert run.retried[stage] >= (fault != "a raylet is killed")
     assert verify(open_store(folder / "store")) == []
     assert not cluster.notes(stage)
     cluster.wait_until_free(len(cluster.nodes))
-
-
-def _seen_through(fault: str, cluster: Simulated, job: subprocess.Popen[str], stage: str, folder: Path) -> int:
-    """See the work through, and tell how many tracks were worked on again."""
-    said, _ = job.communicate(timeout=240)
-    if job.returncode == -9:  # the driver: the same command does what is left
-        cluster.wait_until_free(len(cluster.nodes))
-        before = sum(Table(str(path)).count() for path in folder.glob(f"store/{TABLES[stage]}/*.lance"))
-        command(cluster, stage, folder / "job.yaml")
-        run = latest_run(open_store(folder / "store"))
-        assert before + run.done[stage] == len(rows_of(folder, TABLES[stage])), "it did more than was left"
-        return _written_in_vain(folder, TABLES[stage])
-    assert job.returncode == 0, said
-    retried = latest_run(open_store(folder / "store")).retried[stage]
-    # The worker of a raylet that is killed may live on for as long as the work takes.
-    least = 0 if fault == "a raylet is killed" else 1
-    assert least <= retried <= BLOCK[stage], f"{retried} tracks were tried again: {said}"
-    return retried
-
-
-def _written_in_vain(folder: Path, table: str) -> int:
-    """Blocks that were written and never committed; not more than were in flight, or waiting for the next commit."""
-    (path,) = folder.glob(f"store/{table}/*.lance")
-    return len(list(path.glob("data/*.lance"))) - len(Table(str(path)).files())

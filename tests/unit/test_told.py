@@ -33,7 +33,7 @@ def test_line_and_record_tell_all_there_is(ctx: Context) -> None:
     ctx.worked("transcribe", {"ok": 6, "corrupt": 3, "no_text": 1}, again=1, gpu_idle=None)
     line = ended(ctx, 93)
     assert line.startswith("transcribe: 93 tracks in ")
-    assert line.endswith("/s; 4 corrupt, 2 timeout; 6 tried again alone; GPU idle 12 %")
+    assert line.endswith("/s; 4 corrupt, 2 timeout; 6 tried again; GPU idle 12 %")
     ctx.run.tables["lyrics"] = []
     ended(ctx, 93)
     kept = latest_run(ctx.store, states=("running",))
