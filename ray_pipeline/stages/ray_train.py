@@ -23,6 +23,7 @@ from ray_pipeline.experiment import Collection
 from ray_pipeline.stages import session
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.epochs import LOG, followed, noting
+from ray_pipeline.stages.growth import groups
 from ray_pipeline.store import Folder, folder_at
 
 RAYS_OWN = "fit"
@@ -162,7 +163,7 @@ def _train_loop(given: dict[str, Any]) -> dict[str, str] | None:
 def _check_workers(ctx: Context, use_gpu: bool) -> None:
     """Refuse at once what Ray would wait for without a word."""
     wanted = ctx.config.training.num_workers
-    there = session.gpus(ctx) if use_gpu else _room(session.connect(ctx).nodes())
+    there = session.gpus(ctx) if use_gpu else _room(ctx)
     if wanted > there:
         unit = "GPUs" if use_gpu else "CPUs"
         raise ResourceError(
@@ -171,9 +172,11 @@ def _check_workers(ctx: Context, use_gpu: bool) -> None:
         )
 
 
-def _room(nodes: list[dict[str, Any]]) -> int:
-    """How many workers fit on `nodes`, of which each lies on one."""
-    return sum(int(node["Resources"].get("CPU", 0) / CPUS_PER_WORKER) for node in nodes if node["Alive"])
+def _room(ctx: Context) -> int:
+    """How many workers fit on the nodes that there are and that may be added; each lies on one."""
+    there = [(node["Resources"].get("CPU", 0), 1) for node in session.nodes(ctx)]
+    more = [(group.cpus, group.count) for group in groups(ctx)]
+    return sum(count * int(cpus / CPUS_PER_WORKER) for cpus, count in there + more)
 
 
 def _use_gpu(ctx: Context) -> bool:

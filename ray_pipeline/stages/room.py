@@ -6,7 +6,6 @@ place for a trial of 6. Nodes that an autoscaler may add count as there.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from dataclasses import dataclass
@@ -16,12 +15,10 @@ from typing import Any
 from ray_pipeline.errors import ResourceError
 from ray_pipeline.stages import session
 from ray_pipeline.stages.context import Context
+from ray_pipeline.stages.growth import groups
 from ray_pipeline.stages.ray_train import CPUS_PER_WORKER
 
 CPUS_PER_ACTOR = 0.9  # of the stages that work on rows, and of an audit's tasks
-# What `ray up` leaves on the head of a cluster that grows: JSON, whatever its name says.
-BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
-_BOOTSTRAP_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -155,26 +152,8 @@ def _node(name: str, resources: dict[str, Any], **kwargs: Any) -> Node:
 
 
 def growth(ctx: Context) -> list[Node]:
-    """Nodes that an autoscaler may add, where Ray or the head's own file tells of them."""
-    if not ctx.address:
-        return []
-    from ray._private.state import state
-
-    told = state.get_cluster_config()
-    groups = [(group.name, dict(group.resources), group.max_count) for group in told.node_group_configs] if told else []
-    kinds = _bootstrapped().get("available_node_types", {}) if not groups else {}
-    groups += [(name, kind.get("resources", {}), kind.get("max_workers", 0)) for name, kind in kinds.items()]
-    return [_node(name, has, count=10**6 if n < 0 else n, alive=False) for name, has, n in groups if n]
-
-
-def _bootstrapped() -> dict[str, Any]:
-    path = BOOTSTRAP.expanduser()
-    try:
-        with path.open("rb") as file:
-            found = json.loads(file.read(_BOOTSTRAP_BYTES))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    """Nodes that an autoscaler may add."""
+    return [Node(group.name, group.cpus, group.gpus, group.count, alive=False) for group in groups(ctx)]
 
 
 def described(node: Node) -> str:

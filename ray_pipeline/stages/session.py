@@ -16,6 +16,7 @@ from typing import Any
 
 from ray_pipeline.errors import ResourceError
 from ray_pipeline.stages.context import Context
+from ray_pipeline.stages.growth import groups
 
 # Ray reads these when it is imported or when a worker starts. Ray turns token auth on by itself for a local start and then
 # refuses its own clients: the mode is always said.
@@ -144,7 +145,6 @@ def _quiet_data(ctx: Context) -> None:
     data.enable_progress_bars = False
     data.max_errored_blocks = -1
     data.execution_no_progress_timeout_s = 600
-    data.wait_for_min_actors_s = 120
     logs = _log(ctx, "ray_data.log")
     for name in ("ray.data", "ray.train", "ray.tune"):
         logger = logging.getLogger(name)
@@ -159,15 +159,21 @@ def nodes(ctx: Context) -> list[dict[str, Any]]:
 
 
 def cpus(ctx: Context) -> int:
-    """CPUs that the connected cluster has."""
-    ray = connect(ctx)
-    return max(1, int(ray.cluster_resources().get("CPU", 1)))
+    """CPUs that the connected cluster has, or may have once it has grown."""
+    there = connect(ctx).cluster_resources().get("CPU", 0)
+    return max(1, int(there + sum(group.count * group.cpus for group in groups(ctx))))
 
 
 def gpus(ctx: Context) -> int:
-    """GPUs that the connected cluster has."""
-    ray = connect(ctx)
-    return int(ray.cluster_resources().get("GPU", 0))
+    """GPUs that the connected cluster has, or may have once it has grown."""
+    there = connect(ctx).cluster_resources().get("GPU", 0)
+    return int(there + sum(group.count * group.gpus for group in groups(ctx)))
+
+
+def grows(ctx: Context) -> bool:
+    """Whether nodes may be added to the connected cluster."""
+    connect(ctx)
+    return bool(groups(ctx))
 
 
 def on_nodes(nodes: Iterable[str], function: Callable[..., Any], *args: Any) -> list[Any]:

@@ -50,9 +50,9 @@ class Simulated:
         self._temp[added["node"]] = added["temp"]
         return str(added["node"])
 
-    def notes(self, stage: str) -> list[Path]:
-        """The poison guard's notes of `stage` on the nodes that are left."""
-        return [note for node in self.nodes for note in notes(stage, temp=self._temp[node])]
+    def notes(self, stage: str, node: str | None = None) -> list[Path]:
+        """The poison guard's notes of `stage` on the nodes that are left, or on `node` alone."""
+        return [note for one in ([node] if node else self.nodes) for note in notes(stage, temp=self._temp[one])]
 
     def all_notes(self, stage: str) -> list[Path]:
         """Those on nodes that are gone, too."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ray_pipeline.errors import ResourceError
-from ray_pipeline.stages import room, session
+from ray_pipeline.stages import growth, room, session
 from ray_pipeline.stages.dry_run import dry_run
 from ray_pipeline.stages.room import Ask, Node, places
 
@@ -86,7 +86,7 @@ def test_an_autoscalers_own_file_is_read(context: Any, tmp_path: Path, monkeypat
         "t4": {"resources": {"CPU": 4, "GPU": 1}, "max_workers": 3},
     }
     (tmp_path / "bootstrap").write_text(json.dumps({"available_node_types": kinds}))
-    monkeypatch.setattr(room, "BOOTSTRAP", tmp_path / "bootstrap")
+    monkeypatch.setattr(growth, "BOOTSTRAP", tmp_path / "bootstrap")
     monkeypatch.setattr(state, "get_cluster_config", lambda: None)
     ctx = context(source=SOURCE)
     assert room.growth(ctx) == []

@@ -1,0 +1,53 @@
+"""Nodes that an autoscaler may add to the cluster at an address, where Ray or the head's own file tells of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray_pipeline.stages.context import Context
+
+# What `ray up` leaves on the head of a cluster that grows: JSON, whatever its name says.
+BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
+_BOOTSTRAP_BYTES = 2**20
+MOST = 1000
+"""Where a group of nodes has no limit."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Up to `count` nodes that are alike, beside those that are there."""
+
+    name: str
+    cpus: float
+    gpus: float
+    count: int
+
+
+def groups(ctx: Context) -> list[Group]:
+    """What may be added; nothing to a Ray that was started here. Asks the Ray that is connected."""
+    if not ctx.address:
+        return []
+    from ray._private.state import state
+
+    told = state.get_cluster_config()
+    found = [(group.name, dict(group.resources), group.max_count) for group in told.node_group_configs] if told else []
+    kinds = _bootstrapped().get("available_node_types", {}) if not found else {}
+    found += [(name, kind.get("resources", {}), kind.get("max_workers", 0)) for name, kind in kinds.items()]
+    return [
+        Group(name, float(has.get("CPU", 0)), float(has.get("GPU", 0)), MOST if n < 0 else n)
+        for name, has, n in found
+        if n
+    ]
+
+
+def _bootstrapped() -> dict[str, Any]:
+    path = BOOTSTRAP.expanduser()
+    try:
+        with path.open("rb") as file:
+            found = json.loads(file.read(_BOOTSTRAP_BYTES))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
