@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 EXTRAS := offline,dev
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test slow lint chaos fuzz audit-deps
+.PHONY: install demo test slow lint chaos fuzz reliability audit-deps
 
 install: $(STAMP)
 
@@ -35,6 +35,10 @@ slow: install
 # Simulated nodes that are removed and killed. TURN as above.
 chaos: install
 	$(PY) -m pytest tests/chaos $(if $(TURN),--turn $(TURN))
+
+# Every test that makes a fault, and damaged audio: docs/reliability.md. An hour and more.
+reliability: fuzz
+	$(PY) bench/reliability.py --fuzz out/fuzz.json --out docs/reliability.md
 
 # Damaged audio, 20,000 cases; what came of them goes to out/fuzz.json, the bytes of a case that went wrong to out/fuzz/.
 fuzz: install

@@ -1,9 +1,10 @@
 """What each fault cost: every test that makes one, run, and the lines they leave.
 
-    python bench/reliability.py --fuzz out/fuzz.json --out docs/reliability.md
+    make reliability
 
-A test tells by its fixture `cost` (tests/conftest.py) what it saw, before it asserts that nothing was lost. Without
-``--only`` all of them run, a file after another, about half an hour on two cores. ``--fuzz`` is what `make fuzz` wrote.
+which is `make fuzz`, then ``python bench/reliability.py --fuzz out/fuzz.json --out docs/reliability.md``. A test tells by
+its fixture `cost` (tests/conftest.py) what it saw, before it asserts that nothing was lost. Without ``--only`` all of them
+run, a file after another.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ FILES = (
     "tests/unit/test_lease.py",
     "tests/unit/test_store.py",
     "tests/unit/test_s3_store.py",
+    "tests/ray/test_loss.py",
     "tests/ray/test_stopped.py",
     "tests/ray/test_two_pools.py",
     "tests/ray/test_train_resume.py",
@@ -71,7 +73,7 @@ def _page(lines: list[dict[str, Any]], ends: dict[str, tuple[int, str]], fuzz: d
     page = [
         "# What faults cost",
         "",
-        "Made by `python bench/reliability.py`; each line is what one test saw. Rows are compared, keys and values, with those",
+        "Made by `make reliability`; each line is what one test saw. Rows are compared, keys and values, with those",
         "of an undisturbed run. `lost` and `doubled` are rows; `done again` is what was worked on twice (in training: epochs);",
         "`time to recover` runs from the fault until all rows are there, as a multiple of the whole work undisturbed, with the",
         "start of processes; where a test does not measure it, a dash. Nodes are simulated on one machine",

@@ -108,7 +108,15 @@ def _start(ray: Any, ctx: Context) -> None:
         return
     ctx.say("starting Ray on this machine")
     # Without "local" Ray would look for one that runs here already, and then refuse to be told of CPUs.
-    ray.init(address="local", num_cpus=_cpus(ctx), include_dashboard=False, **common)
+    try:
+        ray.init(address="local", num_cpus=_cpus(ctx), include_dashboard=False, **common)
+    except Exception as error:
+        if "timed out during startup" not in str(error):
+            raise
+        raise ResourceError(
+            f"Ray did not start on this machine: {str(error).partition('. ')[0]}",
+            hint="it may be busy, or out of memory: the same command goes on from here",
+        ) from None
 
 
 def _not_let_in(address: str, error: Exception) -> ResourceError:

@@ -194,7 +194,7 @@ class Counted(Echo):
 
 
 @pytest.mark.slow
-def test_killed_worker_costs_its_one_block(ctx: Context, tmp_path: Path) -> None:
+def test_killed_worker_costs_its_one_block(ctx: Context, tmp_path: Path, cost: Callable[..., None]) -> None:
     """Blocks are of six rows, two at a time in flight: rows of the one that was killed are begun again, no others are."""
     ids = [f"{i:03d}" for i in range(60)]
     with _one_is_killed(ctx, "echo"):
@@ -202,6 +202,7 @@ def test_killed_worker_costs_its_one_block(ctx: Context, tmp_path: Path) -> None
     begun = Counter((tmp_path / "begun").read_text().split())
     assert begun.keys() == set(ids)
     again = sorted(key for key, times in begun.items() if times > 1)
+    cost("a worker is killed", "blocks of 6 tracks", table.read()["track_id"].to_pylist(), 60, again=len(again))
     assert 1 <= len(again) <= 6
     assert {int(key) // 6 for key in again} == {int(again[0]) // 6}
     assert max(begun.values()) == 2
