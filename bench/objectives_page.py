@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,11 @@ def _intro(datasets: Sequence[Any]) -> list[str]:
             f"{', '.join(map(str, latents))} latent dimensions, {config.training.epochs} epochs, k-means with "
             f"k = {config.clusterer.n_clusters}, {config.scoring.seeds} seeds, {config.scoring.null_draws} draws a null. A "
             "trial's values are means over its seeds."
+        ),
+        "",
+        *paragraph(
+            f"So `z` divides by the spread of {config.scoring.null_draws} draws, and `stability` is the agreement of "
+            f"{comb(config.scoring.seeds, 2)} pair(s) of models: more of either could serve those two better than is seen here."
         ),
         "",
         *paragraph(
