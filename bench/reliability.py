@@ -31,6 +31,7 @@ FILES = (
     "tests/ray/test_train_resume.py",
     "tests/ray/test_sweep_runs.py",
     "tests/ray/test_s3_whole.py",
+    "tests/chaos/test_chaos_pools.py",
     "tests/chaos/test_chaos_stages.py",
     "tests/chaos/test_chaos_train.py",
 )

@@ -44,7 +44,8 @@ class Simulated:
         return list(self.nodes)
 
     def add(self, **how: str) -> str:
-        """The name of one more node: ``hide=PATH`` does not see what is in PATH, ``code=PATH`` has that for this package."""
+        """The name of one more node: ``hide=PATH`` does not see what is in PATH, ``code=PATH`` has that for this package,
+        ``gpu=1`` has a pretended GPU."""
         added = self._ask(" ".join(["add", *(f"{key}={value}" for key, value in how.items())]))
         self.nodes.append(added["node"])
         self._temp[added["node"]] = added["temp"]

@@ -1,12 +1,13 @@
 """`transcribe`'s two pools on a Ray that is told of a GPU there is not, with a stand-in for the model; a process of its own.
 
-    python pretend_gpu.py FOLDER SCENARIO
+    python pretend_gpu.py FOLDER SCENARIO [ADDRESS]
 
 Tracks of FOLDER/music are decoded for real, in blocks of two, and "heard" four at a time by an ear that takes its time, and
 that some lengths are too much for. What is done to a track is a line of FOLDER/events: what, which track, which process. The
 last line printed is JSON: the rows with their files' names, and what the run's record says.
 
-SCENARIO: ``clean``; ``kill decoding`` or ``kill hearing``, which end one such worker amid its work by SIGKILL.
+Without ADDRESS it starts a Ray of its own. SCENARIO: ``clean``; ``kill decoding`` or ``kill hearing``, which end one such worker
+amid its work by SIGKILL.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 import ray
 from small_job import settings
+from sounds import tone, write
 
 from ray_pipeline import schemas
 from ray_pipeline.config import check
@@ -38,6 +40,24 @@ BLOCK, BATCH = 2, 4
 CALL_S = 0.6
 TIMEOUT_S = 4.0
 LONGEST_S = 3.5
+WORDS = "{} giant metal Santas watch over us all"
+
+
+def good(n: int) -> dict[str, float]:
+    """`n` tracks by name, each of a length of its own: 3 s to `LONGEST_S`."""
+    return {f"t{at:02d}": 3.0 + at * (LONGEST_S - 3.0) / n for at in range(n)}
+
+
+def words(lengths: dict[str, float]) -> dict[str, str]:
+    """What the ear hears in each."""
+    return {name: WORDS.format(int(seconds * 16_000)) for name, seconds in lengths.items()}
+
+
+def command(folder: Path, scenario: str, lengths: dict[str, float], *address: str) -> list[str]:
+    """What runs this on tracks of these lengths, which are written."""
+    for at, (name, seconds) in enumerate(lengths.items()):
+        write(folder / f"music/{name}.wav", tone(seconds, rate=16_000, seed=at), rate=16_000)
+    return [sys.executable, __file__, str(folder), scenario, *address]
 
 
 class Ear:
@@ -52,9 +72,7 @@ class Ear:
             os.kill(os.getpid(), signal.SIGSEGV)
         while any(len(window) == 6 * 16_000 for window in windows):
             time.sleep(1)
-        return [
-            Heard(f"{len(window)} giant metal Santas watch over us all", "en", 0.1, -0.3, 1.2) for window in windows
-        ]
+        return [Heard(WORDS.format(len(window)), "en", 0.1, -0.3, 1.2) for window in windows]
 
 
 class Decoding(DecodeWindows):
@@ -116,16 +134,10 @@ def kill_one(what: str, events: Path) -> Any:
     return progress
 
 
-def main(folder: Path, scenario: str) -> None:
+def main(folder: Path, scenario: str, address: str = "local") -> None:
     os.environ |= session._QUIET | {"RAY_AUTH_MODE": "disabled"}
-    ray.init(
-        address="local",
-        num_cpus=3,
-        num_gpus=1,
-        include_dashboard=False,
-        log_to_driver=False,
-        runtime_env={"env_vars": session.WORKER_ENV},
-    )
+    has: dict[str, Any] = {"num_cpus": 3, "num_gpus": 1, "include_dashboard": False} if address == "local" else {}
+    ray.init(address=address, log_to_driver=False, runtime_env={"env_vars": session.WORKER_ENV}, **has)
     limits = {"num_cpus": 3, "track_timeout_s": TIMEOUT_S}
     ctx = Context.of(check(settings(folder, resources=limits)), "transcribe")
     said: list[str] = []
@@ -157,4 +169,4 @@ def main(folder: Path, scenario: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), *sys.argv[2:])

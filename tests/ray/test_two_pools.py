@@ -16,36 +16,23 @@ from typing import Any
 
 import pytest
 from in_flight import notes
-from pretend_gpu import BATCH, BLOCK, LONGEST_S
-from sounds import tone, write
+from pretend_gpu import BATCH, BLOCK, command, good, words
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 N = 48
-SCRIPT = Path(__file__).with_name("pretend_gpu.py")
-WORDS = "{} giant metal Santas watch over us all"
 
 
 def outcome(folder: Path, scenario: str, lengths: dict[str, float]) -> tuple[dict[str, Any], list[list[str]]]:
     """What the script came to, and its events."""
-    for at, (name, seconds) in enumerate(lengths.items()):
-        write(folder / f"music/{name}.wav", tone(seconds, rate=16_000, seed=at), rate=16_000)
-    command = [sys.executable, str(SCRIPT), str(folder), scenario]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False, env=env)
+    ended = subprocess.run(
+        command(folder, scenario, lengths), capture_output=True, text=True, timeout=400, check=False, env=env
+    )
     assert ended.returncode == 0, ended.stderr[-3000:]
     came_to = json.loads(ended.stdout.splitlines()[-1])
     assert not notes("transcribe", came_to["run"]["time"])
     return came_to, [line.split() for line in (folder / "events").read_text().splitlines()]
-
-
-def good(n: int) -> dict[str, float]:
-    """Tracks by name, each of a length of its own: 3 s to `LONGEST_S`."""
-    return {f"t{at:02d}": 3.0 + at * (LONGEST_S - 3.0) / N for at in range(n)}
-
-
-def words(lengths: dict[str, float]) -> dict[str, str]:
-    return {name: WORDS.format(int(seconds * 16_000)) for name, seconds in lengths.items()}
 
 
 def most_waiting(events: list[list[str]]) -> int:
