@@ -6,8 +6,8 @@ Tracks of FOLDER/music are decoded for real, in blocks of two, and "heard" four 
 that some lengths are too much for. What is done to a track is a line of FOLDER/events: what, which track, which process. The
 last line printed is JSON: the rows with their files' names, and what the run's record says.
 
-Without ADDRESS it starts a Ray of its own. SCENARIO: ``clean``; ``kill decoding`` or ``kill hearing``, which end one such worker
-amid its work by SIGKILL.
+Without ADDRESS it starts a Ray of its own. SCENARIO: ``clean``; ``kill decoding`` or ``kill hearing``, which end one such
+worker amid its work by SIGKILL.
 """
 
 from __future__ import annotations
