@@ -117,7 +117,8 @@ def _here(metric: str, scores: list[dict[str, Any]], p: float | None, outcomes: 
         return "diverged"
     z = _mean([score["z"] for score in scores])
     if metric in LEAD:
-        return verdicts.of_internal(z, _collapsed(outcomes))
+        above = sum(score["p"] is not None and score["p"] <= 1 / (score["n_null"] + 1) + 1e-9 for score in scores)
+        return verdicts.of_internal(z, _collapsed(outcomes), above, len(scores))
     if metric == GAP:
         return verdicts.of_gap(p)
     leak = next((score["note"] for score in scores if (score["note"] or "").startswith(LEAK)), "")

@@ -24,13 +24,17 @@ def of_reported(metric: str, value: float, clusterer: str) -> str:
     return ""
 
 
-def of_internal(z: float | None, collapsed: bool) -> str:
-    """A score of the latents beside the same clusterer on structureless data of the same covariance."""
+def of_internal(z: float | None, collapsed: bool, n_above: int, n_seeds: int) -> str:
+    """A score of the latents beside the same clusterer on structureless data of the same covariance.
+
+    `z` is the mean over `n_seeds`, of which with `n_above` the score is higher than every draw of the null.
+    """
     fallen = "collapsed: " if collapsed else ""
     if z is None:
         return f"{fallen}nothing to compare: no clusters that can be scored"
     if z >= CLEAR_Z:
-        return f"{fallen}above structureless data, z = {z:.1f}"
+        seeds = "" if n_above == n_seeds else f", with {n_above} of {n_seeds} seeds above all of it"
+        return f"{fallen}above structureless data, z = {z:.1f}{seeds}"
     if z <= -CLEAR_Z:
         return f"{fallen}worse than structureless data, z = {z:.1f}"
     return f"{fallen}what structureless data scores, z = {z:.1f}"

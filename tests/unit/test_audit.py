@@ -97,16 +97,17 @@ def test_dbscan_leaves_the_noise_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("z", "collapsed", "said"),
+    ("z", "collapsed", "n_above", "said"),
     [
-        (6.0, False, "above structureless data, z = 6.0"),
-        (0.3, True, "collapsed: what structureless data scores, z = 0.3"),
-        (-4.0, False, "worse than structureless data, z = -4.0"),
-        (None, False, "nothing to compare: no clusters that can be scored"),
+        (6.0, False, 5, "above structureless data, z = 6.0"),
+        (6.0, False, 3, "above structureless data, z = 6.0, with 3 of 5 seeds above all of it"),
+        (0.3, True, 1, "collapsed: what structureless data scores, z = 0.3"),
+        (-4.0, False, 0, "worse than structureless data, z = -4.0"),
+        (None, False, 0, "nothing to compare: no clusters that can be scored"),
     ],
 )
-def test_scores_of_the_latents_in_words(z: float | None, collapsed: bool, said: str) -> None:
-    assert of_internal(z, collapsed) == said
+def test_scores_of_the_latents_in_words(z: float | None, collapsed: bool, n_above: int, said: str) -> None:
+    assert of_internal(z, collapsed, n_above, n_seeds=5) == said
 
 
 def test_scores_with_labels_in_words() -> None:
