@@ -20,7 +20,7 @@ from ray_pipeline.audit.settings import fitted_together, settings, view_of
 from ray_pipeline.audit.study import MEANS, STATS
 from ray_pipeline.collection import Collection
 from ray_pipeline.config import Config, check
-from ray_pipeline.errors import ConfigError, RayPipelineError
+from ray_pipeline.errors import ConfigError, ImpossibleScore, RayPipelineError
 from ray_pipeline.fusion import LYRICS
 from ray_pipeline.report import audit_page
 from ray_pipeline.stages import session
@@ -45,6 +45,8 @@ def audit(ctx: Context) -> int:
     ------
     ConfigError
         None of the features that the study saw is among this config's.
+    ImpossibleScore
+        Labels and clusters are not of the same tracks.
     """
     with ctx.timed("audit"), ctx.store.lease("audit"):
         collection = read_all_views(ctx)
@@ -124,7 +126,16 @@ def _on_ray(ctx: Context, collection: Collection, tasks: list[Task]) -> Iterator
     }
     while running:
         (ready,), _ = ray.wait(list(running), num_returns=1)
-        yield from zip(running.pop(ready), ray.get(ready), strict=True)
+        yield from zip(running.pop(ready), _got(ray, ready), strict=True)
+
+
+def _got(ray: Any, ready: Any) -> list[dict[str, Any]]:
+    """What a task returned; an impossible score as the task raised it, where Ray would add the worker's traceback."""
+    try:
+        found: list[dict[str, Any]] = ray.get(ready)
+    except ImpossibleScore as error:
+        raise getattr(error, "cause", error) from None
+    return found
 
 
 def _groups(ctx: Context, tasks: list[Task]) -> dict[tuple[str, int], list[Task]]:
@@ -147,6 +158,8 @@ def _one(row: StudyRow, collection: Collection, config: Config, seed: int, fit: 
     began = time.monotonic()
     try:
         found = asdict(run_row(row, collection, config, seed, fit))
+    except ImpossibleScore:
+        raise
     except RayPipelineError as error:
         found = {"error": str(error)}
     return found | {"seconds": round(time.monotonic() - began, 2)}

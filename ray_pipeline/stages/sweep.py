@@ -43,6 +43,8 @@ def sweep(ctx: Context, *, watch: Watch | None = None, retry_failed: bool = Fals
         The ``tune:`` block is absent, or asks for what cannot be.
     TrainingError
         All trials failed.
+    ImpossibleScore
+        Labels and clusters are not of the same tracks.
     """
     check_sweep(ctx)
     room.check_room(ctx, "sweep")

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from ray_pipeline.errors import ImpossibleScore
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.sweep_data import Shared
 from ray_pipeline.store import Table
@@ -95,7 +96,15 @@ class Log:
                 listener.begin(name)
 
     def heard(self, name: str, told: dict[str, Any]) -> None:
-        """A report of a running trial."""
+        """A report of a running trial.
+
+        Raises
+        ------
+        ImpossibleScore
+            The trial came to a score that cannot be.
+        """
+        if "impossible" in told:
+            raise ImpossibleScore(told["impossible"], hint=told["hint"])
         running, points = self.running[name], told.get("points", [])
         if told["seconds"] < running.seconds:
             running.earlier += running.seconds

@@ -15,8 +15,8 @@ import pytest
 from sweeps import OPEN, N, run_sweep, write_store
 
 from ray_pipeline.config import check
-from ray_pipeline.errors import ConfigError, LeaseHeld, StoreError, TrainingError
-from ray_pipeline.stages import sweep_again, sweep_tune
+from ray_pipeline.errors import ConfigError, ImpossibleScore, LeaseHeld, StoreError, TrainingError
+from ray_pipeline.stages import sweep_again, sweep_trial, sweep_tune
 from ray_pipeline.stages.report import write_reports
 from ray_pipeline.stages.sweep import NOT_COMPARED
 from ray_pipeline.stages.sweep_trial import run_trial
@@ -168,6 +168,25 @@ def test_if_all_fail_the_first_error_is_told(folder: Path) -> None:
         run_sweep(folder, {"model.beta": {"grid": [1, 2]}}, clusterer={"kind": "kmeans", "n_clusters": 50})
     with pytest.raises(TrainingError, match="all 2 trials failed"):
         run_sweep(folder, {"model.beta": {"grid": [1, 2]}}, clusterer={"kind": "kmeans", "n_clusters": 50})
+
+
+def test_a_score_that_cannot_be_ends_the_sweep_with_its_own_words(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def impossible(told: dict[str, Any], shared: Any) -> None:
+        def judge(*_: Any, **__: Any) -> Any:
+            raise ImpossibleScore("purity is below", hint="join by track_id")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sweep_trial, "judge", judge)
+            run_trial(told, shared)
+
+    monkeypatch.setattr(sweep_tune, "run_trial", impossible)
+    with pytest.raises(ImpossibleScore) as told:
+        run_sweep(folder, BETAS)
+    assert (str(told.value), told.value.hint) == ("purity is below", "join by track_id")
+    monkeypatch.undo()
+    assert statuses(run_sweep(folder, BETAS)[1]) == {0.5: "ok", 1: "ok", 4: "ok"}, "no trial was put down as failed"
 
 
 def test_gates_that_nothing_passes_end_with_the_reasons(folder: Path) -> None:

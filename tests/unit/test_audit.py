@@ -19,7 +19,9 @@ from ray_pipeline.audit.settings import NO_LYRICS, fitted_together
 from ray_pipeline.audit.table import CONTROLS, Line
 from ray_pipeline.audit.verdicts import of_external, of_fit, of_gap, of_internal, of_reported
 from ray_pipeline.collection import Collection
+from ray_pipeline.errors import ImpossibleScore, RayPipelineError, TrainingError
 from ray_pipeline.report import audit_page
+from ray_pipeline.stages import audit as stage
 
 BY_NAME = {(row.table, row.name): row for row in ROWS}
 BETA = BY_NAME["Table 1", "Beta-VAE"]
@@ -185,6 +187,21 @@ def test_the_join_is_checked_on_the_first_seed_alone(config: Any, collection: Co
     found = joins([(CVAE, outcomes), (BETA, NO_LYRICS), (PCA, outcomes)])
     assert [line.row for line in found] == ["Task 2, PCA + k-means"] * 4
     assert run_row(PCA, replace(collection, labels=[], label=None), config, 0).join == []
+
+
+@pytest.mark.parametrize("error", [TrainingError("too few tracks"), ImpossibleScore("purity below")])
+def test_what_cannot_be_fitted_is_an_outcome_and_a_score_that_cannot_be_is_none(
+    config: Any, collection: Collection, monkeypatch: pytest.MonkeyPatch, error: RayPipelineError
+) -> None:
+    def fails(*_: Any) -> Outcome:
+        raise error
+
+    monkeypatch.setattr(stage, "run_row", fails)
+    if isinstance(error, ImpossibleScore):
+        with pytest.raises(ImpossibleScore, match="purity below"):
+            stage._one(BETA, collection, config, 0, FitOnce())
+    else:
+        assert stage._one(BETA, collection, config, 0, FitOnce())["error"] == "too few tracks"
 
 
 def test_diverged_is_said(config: Any) -> None:

@@ -14,11 +14,12 @@ from sweep_configs import N, config_with, shared_with, some_tracks
 from ray_pipeline import experiment
 from ray_pipeline.collection import Collection, yardstick
 from ray_pipeline.config import Config
-from ray_pipeline.errors import ConfigError, TrainingError
+from ray_pipeline.errors import ConfigError, ImpossibleScore, TrainingError
 from ray_pipeline.fusion import LYRICS
 from ray_pipeline.models.condition import condition_of
 from ray_pipeline.needs import fusion_of
 from ray_pipeline.space import Tune
+from ray_pipeline.stages import sweep_trial
 from ray_pipeline.stages.sweep_data import collection_of
 from ray_pipeline.stages.sweep_trial import _fused, _under_new_settings
 from ray_pipeline.sweep import WORST, Judged, sweep_id
@@ -209,3 +210,20 @@ def test_optuna_never_asks_twice_and_knows_when_a_space_is_spent() -> None:
 
 def test_trials_that_come_to_the_same_are_one() -> None:
     assert len(trials(config_with({"training.learning_rate": {"grid": [1, 1.0, 2]}}))) == 2
+
+
+def test_a_trial_with_a_score_that_cannot_be_is_told_and_is_no_outcome(
+    whole: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray import tune
+
+    def impossible(trial: Any) -> dict[str, Any]:
+        raise ImpossibleScore("purity is below", hint="join by track_id")
+
+    reported: list[dict[str, Any]] = []
+    monkeypatch.setattr(tune, "report", reported.append)
+    monkeypatch.setattr(sweep_trial._Trial, "run", impossible)
+    with pytest.raises(ImpossibleScore):
+        sweep_trial.run_trial({"spec": {"point": {}}}, shared_with(whole, {"model.kind": {"grid": ["pca", "raw"]}}))
+    (told,) = reported
+    assert (told["impossible"], told["hint"]) == ("purity is below", "join by track_id") and "outcome" not in told

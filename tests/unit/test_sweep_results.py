@@ -14,7 +14,7 @@ from sweep_configs import config_with, shared_with, some_tracks
 
 from ray_pipeline import schemas
 from ray_pipeline.cli.board import Board, board
-from ray_pipeline.errors import ConfigError, StoreError
+from ray_pipeline.errors import ConfigError, ImpossibleScore, StoreError
 from ray_pipeline.stages import sweep as stage
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.sweep_log import Log
@@ -184,6 +184,19 @@ def test_a_stopped_trial_has_the_objective_of_its_rung_and_never_wins(log: Log) 
         ("ok", [0.2], 2),
     ]
     assert [one["trial_id"] for one in found.front] == ["b"]
+
+
+def test_a_score_that_cannot_be_ends_the_sweep(log: Log) -> None:
+    from ray_pipeline.stages.sweep_tune import Hearing
+
+    log.begin("a", {"training.learning_rate": 1e-3})
+    hearing, trial = Hearing(log), types.SimpleNamespace(trial_id="1")
+    hearing._names["1"] = "a"
+    hearing.on_step_begin(0, [])
+    hearing.on_trial_result(0, [], trial, {"seconds": 1.0, "impossible": "purity is below", "hint": "join by track_id"})
+    with pytest.raises(ImpossibleScore, match="purity is below") as told:
+        hearing.on_step_begin(1, [])
+    assert told.value.hint == "join by track_id" and log.rows == []
 
 
 def test_an_interrupted_population_begins_anew_and_says_so(log: Log) -> None:
