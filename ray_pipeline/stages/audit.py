@@ -15,7 +15,7 @@ from typing import Any
 
 from ray_pipeline import model_files
 from ray_pipeline.audit import ROWS, FitOnce, Line, Outcome, StudyRow, controls, joins, lines, possible, run_row
-from ray_pipeline.audit.cost import fitting_seconds, scoring_seconds
+from ray_pipeline.audit.cost import controls_seconds, fitting_seconds, scoring_seconds
 from ray_pipeline.audit.settings import fitted_together, settings, view_of
 from ray_pipeline.audit.study import MEANS, STATS
 from ray_pipeline.collection import Collection
@@ -63,13 +63,18 @@ def audit(ctx: Context) -> int:
 
 
 def plan(ctx: Context) -> list[str]:
-    """What an audit would run and how long it may take, by a short probe of each kind of model."""
+    """What an audit would run and how long it and the controls may take, by a short probe of each kind of model."""
+    # Loaded before threads are bound: what is loaded later has threads of its own.
+    import sklearn.cluster  # noqa: F401
+
     collection = read_all_views(ctx)
     tasks = _tasks(ctx, collection)
     missing = _missing(ctx, tasks)
     left_out = [f"  {row.table}, {row.name}: {why}" for row in ROWS if (why := _possible(ctx, row, collection))]
+    with session.one_thread():
+        seconds = _probe(ctx, collection, missing) + controls_seconds()
     said = f"audit: {len(missing)} of {len({name for _, _, name in tasks})} experiments to run on {len(collection):,} tracks"
-    return [f"{said}, about {ceil(_probe(ctx, collection, missing)):,} s with one CPU", *left_out]
+    return [f"{said}, about {ceil(seconds):,} s with one CPU", *left_out]
 
 
 def read_all_views(ctx: Context) -> Collection:
@@ -97,7 +102,8 @@ def _missing(ctx: Context, tasks: list[Task]) -> list[Task]:
 
 def _possible(ctx: Context, row: StudyRow, collection: Collection) -> str:
     n_with_words = int(collection.masks[LYRICS].sum()) if LYRICS in collection.masks else 0
-    return possible(row, ctx.config, n_with_words)
+    n_with_label = sum(map(bool, collection.labels))
+    return possible(row, ctx.config, n_with_words=n_with_words, n_with_label=n_with_label)
 
 
 def _name(ctx: Context, collection: Collection, row: StudyRow, seed: int) -> str:

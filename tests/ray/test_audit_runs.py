@@ -29,7 +29,8 @@ EXTERNAL = ["ami", "ari", "nmi", "purity"]
 @pytest.fixture(autouse=True)
 def _few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "ROWS", tuple(row for row in ROWS if (row.table, row.name) in RUN))
-    monkeypatch.setattr("ray_pipeline.audit.table.DIMS", (1,))
+    for user in ("table", "cost"):
+        monkeypatch.setattr(f"ray_pipeline.audit.{user}.DIMS", (1,))
 
 
 @pytest.fixture
