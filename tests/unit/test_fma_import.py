@@ -134,6 +134,8 @@ def test_track_without_numbers_and_without_audio_is_missing_here_alone(fma: Path
         ("", "non_finite"),
         ("loud", "corrupt"),
         ("1;5", "corrupt"),
+        ("1_5", "corrupt"),
+        ("١٥", "corrupt"),
     ],
 )
 def test_cells_that_are_no_finite_numbers(fma: Path, run: Callable[..., Any], cell: str, status: str) -> None:
