@@ -18,7 +18,7 @@ from ray_pipeline.config import check
 from ray_pipeline.errors import ConfigError, ImpossibleScore, LeaseHeld, StoreError, TrainingError
 from ray_pipeline.stages import sweep_again, sweep_trial, sweep_tune
 from ray_pipeline.stages.report import write_reports
-from ray_pipeline.stages.sweep import NOT_COMPARED
+from ray_pipeline.stages.sweep_left import NOT_COMPARED
 from ray_pipeline.stages.sweep_trial import run_trial
 from ray_pipeline.store import Lease, Table, fragments
 from ray_pipeline.store.verify import verify

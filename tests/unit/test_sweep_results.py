@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import types
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,14 @@ from sweep_configs import config_with, shared_with, some_tracks
 from ray_pipeline import schemas
 from ray_pipeline.cli.board import Board, board
 from ray_pipeline.errors import ConfigError, ImpossibleScore, StoreError
+from ray_pipeline.stages import room
 from ray_pipeline.stages import sweep as stage
 from ray_pipeline.stages.context import Context
+from ray_pipeline.stages.sweep_left import NOT_COMPARED, NOT_RESUMABLE
 from ray_pipeline.stages.sweep_log import Log
 from ray_pipeline.stages.sweep_mlflow import Tracked
 from ray_pipeline.store import Run, Store, Table, record_run
-from ray_pipeline.sweep import WORST, Sweep, read_sweep
+from ray_pipeline.sweep import WORST, Sweep, read_sweep, trials
 from ray_pipeline.sweep.results import as_yaml, find_trial, read_rows
 
 
@@ -205,7 +209,46 @@ def test_an_interrupted_population_begins_anew_and_says_so(log: Log) -> None:
     said: list[str] = []
     log.ctx.say = said.append
     assert stage._stand(log.ctx, log.shared, log.table, retry_failed=False) == []
-    assert said == [stage.NOT_RESUMABLE] and log.table.count() == 0
+    assert said == [NOT_RESUMABLE] and log.table.count() == 0
+
+
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """`planned(log)`: what a dry run says of the sweep that `log` writes down."""
+    monkeypatch.setattr(room, "check_room", lambda *_: None)
+    monkeypatch.setattr(room, "told", lambda *_: [])
+
+    def plan(log: Log, **asked: bool) -> list[str]:
+        monkeypatch.setattr(stage, "read_shared", lambda ctx: replace(log.shared, name="s"))
+        return stage.plan(log.ctx, **asked)
+
+    return plan
+
+
+def ended(log: Log, *statuses: str) -> Log:
+    """`log`, of whose trials the next have ended so."""
+    for trial, status in zip(trials(log.shared.config)[len(log.rows) :], statuses, strict=False):
+        log.begin(trial.name, dict(trial.point))
+        log.end(trial.name, outcome(0.1) | {"status": status, "reason": ""})
+    return log
+
+
+def test_a_dry_run_of_an_interrupted_population_says_that_all_of_it_begins_anew(
+    log: Log, planned: Callable[..., list[str]]
+) -> None:
+    said, caution = planned(ended(log, "ok"))
+    assert said.startswith("sweep s: 2 of 2 trials to run on 30 tracks") and caution == NOT_RESUMABLE
+    assert log.table.count() == 1, "and leaves it as it is"
+    assert planned(ended(log, "ok")) == ["sweep s: 0 of 2 trials to run on 30 tracks"]
+
+
+def test_a_dry_run_counts_the_trials_that_are_to_be_tried_again(log: Log, planned: Callable[..., list[str]]) -> None:
+    tune = log.shared.tune.model_copy(update={"scheduler": "asha"})
+    log.shared = replace(log.shared, tune=tune, config=log.shared.config.model_copy(update={"tune": tune}))
+    ended(log, "failed", "ok")
+    assert planned(log) == ["sweep s: 0 of 2 trials to run on 30 tracks"]
+    said, caution = planned(log, retry_failed=True)
+    assert said.startswith("sweep s: 1 of 2 trials to run on 30 tracks") and caution == NOT_COMPARED
 
 
 def test_the_board_tells_each_trial_once(log: Log, capsys: pytest.CaptureFixture[str]) -> None:
