@@ -206,7 +206,7 @@ def test_labels_are_used_only_if_asked_and_then_it_is_said(folder: Path) -> None
     assert 1 <= len(found.front) <= 2
 
 
-def test_optuna_is_told_of_what_was_tried(folder: Path) -> None:
+def test_optuna_goes_on_with_a_longer_sweep(folder: Path) -> None:
     search = {"model.beta": {"uniform": [0.1, 4]}, "search": "optuna", "num_samples": 2, **OPEN}
     _, first = run_sweep(folder, search)
     ctx, more = run_sweep(folder, search | {"num_samples": 4})

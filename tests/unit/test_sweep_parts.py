@@ -20,6 +20,7 @@ from ray_pipeline.models.condition import condition_of
 from ray_pipeline.needs import fusion_of
 from ray_pipeline.space import Tune
 from ray_pipeline.stages import sweep_trial
+from ray_pipeline.stages.sweep import _proposer
 from ray_pipeline.stages.sweep_data import collection_of
 from ray_pipeline.stages.sweep_trial import _fused, _under_new_settings
 from ray_pipeline.sweep import WORST, Judged, sweep_id
@@ -194,6 +195,21 @@ def test_weights_go_on_under_new_settings_only_if_they_are_told_so(whole: Collec
     _under_new_settings(path, at(1e-2, 4), ["training.learning_rate"])
     fitted = experiment.fit(whole, at(1e-2, 4), 0, checkpoint=tmp_path)
     assert [epoch["epoch"] for epoch in fitted.card["history"]] == [1, 2, 3, 4]
+
+
+def test_optuna_is_told_of_what_was_tried(whole: Collection) -> None:
+    """Of the objective of every row, also of those that were gated or failed."""
+    tune = {"model.beta": {"uniform": [0.1, 4]}, "search": "optuna", "num_samples": 5}
+    shared = shared_with(whole, tune, model={"kind": "beta"})
+    rows = [
+        {"point": {"model.beta": beta}, "objective": [value]} for beta, value in ((0.5, 0.3), (2.0, 0.1), (3.5, WORST))
+    ]
+    proposer = _proposer(shared, rows)
+    assert isinstance(proposer, Optuna)
+    told = [(trial.params, trial.values) for trial in proposer._study.get_trials() if trial.state.is_finished()]
+    assert told == [(row["point"], row["objective"]) for row in rows]
+    asked = [proposer.ask(), proposer.ask(), proposer.ask()]
+    assert None not in asked[:2] and asked[2] is None, "what was tried counts"
 
 
 def test_optuna_never_asks_twice_and_knows_when_a_space_is_spent() -> None:
