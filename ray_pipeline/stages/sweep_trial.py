@@ -136,9 +136,13 @@ class _Trial:
         return judge(scores, [one.labels for one in found], objective, self.tune.gates, most_tracks=most)
 
     def _report(self, epochs: int, judged: Judged, folder: Path | None) -> None:
+        """Tell how the trial stands at a rung, and all that it will be known by if it is stopped there."""
         from ray import tune
 
         metrics = {"epoch": epochs, "standing": judged.standing, "objective": list(judged.values)}
+        # As pairs: of each number in a mapping Tune keeps a history.
+        metrics |= {"scores": list(judged.metrics.items()), "spread": list(judged.spread.items())}
+        metrics |= {"n_tracks": len(self.collection)}
         population = self.tune.scheduler == "pbt"
         checkpoint = tune.Checkpoint.from_directory(str(folder)) if population else None
         self.course.send(metrics, checkpoint=checkpoint)

@@ -228,6 +228,7 @@ def test_asha_stops_trials_that_are_behind(folder: Path) -> None:
     stopped = {row["point"]["training.learning_rate"]: row for row in found.rows if row["status"] == "stopped"}
     assert set(stopped) >= {1e-7} and 1e-2 not in stopped
     assert all(row["epochs"] in {3, 9} for row in stopped.values())
+    assert all({"ami", "silhouette_input"} <= set(row["scores"]) for row in found.rows), "stopped ones too"
     assert {row["reason"] for row in stopped.values()} <= {f"stopped by asha after {n} epochs" for n in (3, 9)}
     assert all(row["epochs"] == 27 for row in found.rows if row["status"] != "stopped")
     assert once(found) and len(found.rows) == 4

@@ -243,3 +243,21 @@ def test_a_trial_with_a_score_that_cannot_be_is_told_and_is_no_outcome(
         sweep_trial.run_trial({"spec": {"point": {}}}, shared_with(whole, {"model.kind": {"grid": ["pca", "raw"]}}))
     (told,) = reported
     assert (told["impossible"], told["hint"]) == ("purity is below", "join by track_id") and "outcome" not in told
+
+
+def test_a_trial_tells_all_its_scores_at_each_rung(whole: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """External ones too: it may be stopped there."""
+    from ray import tune
+
+    grid = {"training.learning_rate": {"grid": [1e-3]}, "scheduler": "asha", "gates": {"reconstruction": False}}
+    scoring = {"label": "genre", "seeds": 2, "null_draws": 2, "permutations": 10}
+    model, training = {"kind": "beta", "latent_dim": 2}, {"epochs": 2, "batch_size": 16, "num_workers": 0}
+    shared = shared_with(whole, grid, scoring=scoring, model=model, training=training)
+    reported: list[dict[str, Any]] = []
+    monkeypatch.setattr(tune, "report", lambda told, **_: reported.append(told))
+    sweep_trial.run_trial({"spec": {"point": {"training.learning_rate": 1e-3}}}, shared)
+    (rung,) = (told for told in reported if "standing" in told)
+    scores, outcome = dict(rung["scores"]), reported[-1]["outcome"]
+    assert (rung["epoch"], rung["n_tracks"], outcome["epochs"]) == (1, N, 2)
+    assert {"ami", "ami.lift", "silhouette_input"} <= set(scores) == set(outcome["scores"])
+    assert set(dict(rung["spread"])) == set(outcome["spread"]) and rung["objective"] == [scores["silhouette_input"]]

@@ -190,6 +190,17 @@ def test_a_stopped_trial_has_the_objective_of_its_rung_and_never_wins(log: Log) 
     assert [one["trial_id"] for one in found.front] == ["b"]
 
 
+def test_a_stopped_trial_keeps_the_scores_of_its_last_rung(log: Log) -> None:
+    log.begin("a", {"training.learning_rate": 1e-3})
+    for epoch, ami in ((3, 0.1), (9, 0.2)):
+        scores = {"scores": [["ami", ami], ["ami.lift", 0.05]], "spread": [["ami", 0.01]], "n_tracks": 28}
+        log.heard("a", {"points": [], "seconds": 1.0, "standing": 0.1, "epoch": epoch, "objective": [0.1]} | scores)
+    log.stopped("a")
+    (row,) = read_rows(log.table)
+    assert (row["scores"], row["spread"]) == ({"ami": 0.2, "ami.lift": 0.05}, {"ami": 0.01})
+    assert (row["epochs"], row["n_tracks"], row["reason"]) == (9, 28, "stopped by pbt after 9 epochs")
+
+
 def test_a_score_that_cannot_be_ends_the_sweep(log: Log) -> None:
     from ray_pipeline.stages.sweep_tune import Hearing
 
