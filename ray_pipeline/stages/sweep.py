@@ -199,6 +199,7 @@ def _about(shared: Shared) -> dict[str, Any]:
         "label": scoring.label,
         "uses_labels": uses_labels(shared.tune.objective, scoring),
         "yardstick": list(scoring.yardstick),
+        "views": shared.views,
         "n_tracks": len(shared.collection),
         "seeds": scoring.seeds,
     }
