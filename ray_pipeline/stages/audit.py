@@ -26,6 +26,7 @@ from ray_pipeline.report import audit_page
 from ray_pipeline.stages import session
 from ray_pipeline.stages.collection import read_collection
 from ray_pipeline.stages.context import Context
+from ray_pipeline.stages.pages import kept_page
 from ray_pipeline.stages.train import seeds
 from ray_pipeline.stages.transcribe import has_lyrics
 from ray_pipeline.store import Folder, digest
@@ -187,9 +188,8 @@ def _outcome(told: dict[str, Any]) -> Outcome:
 
 def _write(ctx: Context, collection: Collection, table: list[Line]) -> None:
     folder = ctx.store.folder("report")
-    audit_page.write(table, folder, store=str(ctx.store.root), n_tracks=len(collection), label=collection.label)
-    ctx.store.keep("report")
-    ctx.say(f"audit  {ctx.store.files.at('report/audit.html')}")
+    page = audit_page.write(table, folder, store=str(ctx.store.root), n_tracks=len(collection), label=collection.label)
+    ctx.say(f"audit  {kept_page(ctx.store, page.name)}")
 
 
 def _probe(ctx: Context, collection: Collection, tasks: list[Task]) -> float:
