@@ -24,7 +24,7 @@ from ray_pipeline.stages.embed import embed
 from ray_pipeline.stages.featurize import featurize
 from ray_pipeline.stages.import_features import import_features
 from ray_pipeline.stages.ingest import ingest
-from ray_pipeline.stages.session import one_thread, session
+from ray_pipeline.stages.session import session
 from ray_pipeline.stages.transcribe import transcribe
 
 NAMES = {"calinski_harabasz": "CH", "davies_bouldin": "DB", "ami": "AMI", "ari": "ARI", "nmi": "NMI"}
@@ -51,8 +51,7 @@ def _audited(config: dict[str, Any], before: Sequence[Callable[[Context], Any]])
     with session():
         for stage in before:
             stage(ctx)
-        with one_thread():
-            print("\n".join(plan(ctx)), flush=True)
+        print("\n".join(plan(ctx)), flush=True)
         audit(ctx)
     found: list[dict[str, Any]] = json.loads((ctx.store.root / "report" / "audit.json").read_text(encoding="utf-8"))
     return found

@@ -10,7 +10,8 @@
     ├── StoreError                  exit 1   a table that cannot be read or written
     │   ├── LeaseHeld                        another job writes this table
     │   └── Damaged                          bytes on disk are not what was committed
-    └── TrainingError               exit 1   a model that cannot be fitted, or weights that do not fit
+    ├── TrainingError               exit 1   a model that cannot be fitted, or weights that do not fit
+    └── ImpossibleScore             exit 1   a score that no data can have: a bug, so it ends whatever computed it
 
 An error's text says what happened, where, and what to do. ``hint`` is printed on a line of its own.
 """
@@ -70,4 +71,8 @@ class Damaged(StoreError):
 
 
 class TrainingError(RayPipelineError):
+    pass
+
+
+class ImpossibleScore(RayPipelineError):
     pass

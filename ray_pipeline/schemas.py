@@ -131,7 +131,8 @@ SCORES = pa.schema(
     ]
 )
 
-# Each trial of a sweep as it ended; `scores` and `spread` are mean and standard deviation over its seeds.
+# Each trial of a sweep as it ended; `scores` and `spread` are mean and standard deviation over its seeds, after `epochs`. Of a
+# stopped one they are of its last rung, where chance is drawn few times: its lifts and z are rough.
 TRIALS = pa.schema(
     [
         pa.field("sweep_id", pa.string(), nullable=False),

@@ -1,10 +1,11 @@
-"""What an experiment will cost, by fitting a little of it."""
+"""What an experiment will cost, by fitting a little of it, and what the controls of every audit will."""
 
 from __future__ import annotations
 
 import time
 
 from ray_pipeline import experiment
+from ray_pipeline.audit.controls import DIMS, DRAWS, gaussian_draw, random_draw
 from ray_pipeline.collection import Collection
 from ray_pipeline.config import Config
 
@@ -36,6 +37,17 @@ def scoring_seconds(collection: Collection, config: Config) -> float:
     start = time.monotonic()
     experiment.evaluate(collection, fitted, experiment.encode(collection, fitted), config, config.seed)
     return time.monotonic() - start
+
+
+def controls_seconds() -> float:
+    """Seconds that all draws of the controls take here, by one of each."""
+    # The first of all loads what later ones find loaded.
+    gaussian_draw(DIMS[0], 0)
+    start = time.monotonic()
+    for dim in DIMS:
+        gaussian_draw(dim, 0)
+    random_draw(0)
+    return DRAWS * (time.monotonic() - start)
 
 
 def _seconds(collection: Collection, config: Config, epochs: int) -> float:

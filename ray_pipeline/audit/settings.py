@@ -23,16 +23,21 @@ def view_of(sees: str, config: Config) -> str | None:
     return next((name for name in wanted if name in config.features), None)
 
 
-def possible(row: StudyRow, config: Config, n_with_words: int) -> str:
-    """ "" if `row` can be run on the collection of `config`; else why not, in a reader's words."""
+def possible(row: StudyRow, config: Config, *, n_with_words: int, n_with_label: int) -> str:
+    """ "" if `row` can be run on the collection of `config`; else why not, in a reader's words.
+
+    `n_with_words` and `n_with_label` are tracks that have words, and the label that ``scoring.label`` names.
+    """
     for sees in (MEANS, STATS) if row.late else (row.sees,):
         if view_of(sees, config) is None:
             return f"not possible here: none of {', '.join(VIEWS[MEANS if sees == HYBRID else sees])} is among the features"
     if row.sees == HYBRID and n_with_words < FEWEST_WITH_WORDS:
         return NO_LYRICS
-    if needs_label(row) and config.scoring.label is None:
+    if not needs_label(row):
+        return ""
+    if config.scoring.label is None:
         return "not possible here: no label is named (scoring.label)"
-    return ""
+    return "" if n_with_label else f"not possible here: no track has the label '{config.scoring.label}' (scoring.label)"
 
 
 def settings(row: StudyRow, config: Config) -> Config:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -61,7 +62,7 @@ def sweep(
         ctx = Context.of(loaded, "sweep", address)
         ctx.verbose = verbose
         if dry_run:
-            make.say_all(stage.plan, ctx)
+            make.say_all(partial(stage.plan, retry_failed=retry_failed), ctx)
             return
         board = Board(quiet)
 

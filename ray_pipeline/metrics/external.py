@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ray_pipeline.errors import RayPipelineError
+from ray_pipeline.errors import ImpossibleScore
 from ray_pipeline.metrics.calibration import (
     against_chance,
     bootstrap_tables,
@@ -59,7 +59,7 @@ def external_scores(
 
     Raises
     ------
-    RayPipelineError
+    ImpossibleScore
         Purity below the largest class's share.
     """
     table, note = contingency(labels, classes)
@@ -134,11 +134,11 @@ def check_purity(purity: float, largest_share: float) -> None:
 
     Raises
     ------
-    RayPipelineError
+    ImpossibleScore
         A purity below that cannot be: labels and classes are not of the same tracks.
     """
     if purity < largest_share - 1e-9:
-        raise RayPipelineError(
+        raise ImpossibleScore(
             f"purity {purity:.4f} is below the largest class's share {largest_share:.4f}, which is impossible",
             hint="labels were joined to other tracks than the clusters: join them by track_id, and score one set of tracks",
         )

@@ -63,7 +63,7 @@ def join_check(
 
     Raises
     ------
-    RayPipelineError
+    ImpossibleScore
         Purity below the largest class's share.
     ValueError
         `score` names what is no external metric.

@@ -20,7 +20,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from ray_pipeline.report import atlas, plots, scores, story, words
+from ray_pipeline.report import atlas, pages, plots, scores, story, words
 from ray_pipeline.report.data import ReportData, Row, assigned, cluster_of, clusters, finite, label_of
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -47,6 +47,7 @@ def render(data: ReportData) -> str:
         "style": Markup(style),
         "script": Markup(script),
         "policy": Markup(policy(style=style, script=script)),
+        "pages": pages.PLACE,
         "verdicts": story.judgements(data, found),
         "lead": story.lead(data, found),
         "scores": found,

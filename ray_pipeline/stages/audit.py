@@ -15,17 +15,18 @@ from typing import Any
 
 from ray_pipeline import model_files
 from ray_pipeline.audit import ROWS, FitOnce, Line, Outcome, StudyRow, controls, joins, lines, possible, run_row
-from ray_pipeline.audit.cost import fitting_seconds, scoring_seconds
+from ray_pipeline.audit.cost import controls_seconds, fitting_seconds, scoring_seconds
 from ray_pipeline.audit.settings import fitted_together, settings, view_of
 from ray_pipeline.audit.study import MEANS, STATS
 from ray_pipeline.collection import Collection
 from ray_pipeline.config import Config, check
-from ray_pipeline.errors import ConfigError, RayPipelineError
+from ray_pipeline.errors import ConfigError, ImpossibleScore, RayPipelineError
 from ray_pipeline.fusion import LYRICS
 from ray_pipeline.report import audit_page
 from ray_pipeline.stages import session
 from ray_pipeline.stages.collection import read_collection
 from ray_pipeline.stages.context import Context
+from ray_pipeline.stages.pages import kept_page
 from ray_pipeline.stages.train import seeds
 from ray_pipeline.stages.transcribe import has_lyrics
 from ray_pipeline.store import Folder, digest
@@ -45,6 +46,8 @@ def audit(ctx: Context) -> int:
     ------
     ConfigError
         None of the features that the study saw is among this config's.
+    ImpossibleScore
+        Labels and clusters are not of the same tracks.
     """
     with ctx.timed("audit"), ctx.store.lease("audit"):
         collection = read_all_views(ctx)
@@ -61,13 +64,18 @@ def audit(ctx: Context) -> int:
 
 
 def plan(ctx: Context) -> list[str]:
-    """What an audit would run and how long it may take, by a short probe of each kind of model."""
+    """What an audit would run and how long it and the controls may take, by a short probe of each kind of model."""
+    # Loaded before threads are bound: what is loaded later has threads of its own.
+    import sklearn.cluster  # noqa: F401
+
     collection = read_all_views(ctx)
     tasks = _tasks(ctx, collection)
     missing = _missing(ctx, tasks)
     left_out = [f"  {row.table}, {row.name}: {why}" for row in ROWS if (why := _possible(ctx, row, collection))]
+    with session.one_thread():
+        seconds = _probe(ctx, collection, missing) + controls_seconds()
     said = f"audit: {len(missing)} of {len({name for _, _, name in tasks})} experiments to run on {len(collection):,} tracks"
-    return [f"{said}, about {ceil(_probe(ctx, collection, missing)):,} s with one CPU", *left_out]
+    return [f"{said}, about {ceil(seconds):,} s with one CPU", *left_out]
 
 
 def read_all_views(ctx: Context) -> Collection:
@@ -95,7 +103,8 @@ def _missing(ctx: Context, tasks: list[Task]) -> list[Task]:
 
 def _possible(ctx: Context, row: StudyRow, collection: Collection) -> str:
     n_with_words = int(collection.masks[LYRICS].sum()) if LYRICS in collection.masks else 0
-    return possible(row, ctx.config, n_with_words)
+    n_with_label = sum(map(bool, collection.labels))
+    return possible(row, ctx.config, n_with_words=n_with_words, n_with_label=n_with_label)
 
 
 def _name(ctx: Context, collection: Collection, row: StudyRow, seed: int) -> str:
@@ -124,7 +133,16 @@ def _on_ray(ctx: Context, collection: Collection, tasks: list[Task]) -> Iterator
     }
     while running:
         (ready,), _ = ray.wait(list(running), num_returns=1)
-        yield from zip(running.pop(ready), ray.get(ready), strict=True)
+        yield from zip(running.pop(ready), _got(ray, ready), strict=True)
+
+
+def _got(ray: Any, ready: Any) -> list[dict[str, Any]]:
+    """What a task returned; an impossible score as the task raised it, where Ray would add the worker's traceback."""
+    try:
+        found: list[dict[str, Any]] = ray.get(ready)
+    except ImpossibleScore as error:
+        raise getattr(error, "cause", error) from None
+    return found
 
 
 def _groups(ctx: Context, tasks: list[Task]) -> dict[tuple[str, int], list[Task]]:
@@ -147,6 +165,8 @@ def _one(row: StudyRow, collection: Collection, config: Config, seed: int, fit: 
     began = time.monotonic()
     try:
         found = asdict(run_row(row, collection, config, seed, fit))
+    except ImpossibleScore:
+        raise
     except RayPipelineError as error:
         found = {"error": str(error)}
     return found | {"seconds": round(time.monotonic() - began, 2)}
@@ -168,9 +188,8 @@ def _outcome(told: dict[str, Any]) -> Outcome:
 
 def _write(ctx: Context, collection: Collection, table: list[Line]) -> None:
     folder = ctx.store.folder("report")
-    audit_page.write(table, folder, store=str(ctx.store.root), n_tracks=len(collection), label=collection.label)
-    ctx.store.keep("report")
-    ctx.say(f"audit  {ctx.store.files.at('report/audit.html')}")
+    page = audit_page.write(table, folder, store=str(ctx.store.root), n_tracks=len(collection), label=collection.label)
+    ctx.say(f"audit  {kept_page(ctx.store, page.name)}")
 
 
 def _probe(ctx: Context, collection: Collection, tasks: list[Task]) -> float:

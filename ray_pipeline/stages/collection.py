@@ -27,7 +27,7 @@ from ray_pipeline.store import Table
 
 
 def read_collection(ctx: Context) -> Collection:
-    """The sound, distinct tracks of this config with the views that its fusion reads.
+    """The sound, distinct tracks of this config with the views that its fusion reads; see `Context.sound_in` too.
 
     A feature that a factor is read from is no view, also to a fusion that takes whatever there is.
 
@@ -46,14 +46,14 @@ def read_collection(ctx: Context) -> Collection:
     yardstick = ctx.config.scoring.yardstick
     features = list(dict.fromkeys(name for name in (*read, *yardstick) if name != LYRICS))
     tracks = [track for track in read_tracks(ctx) if track["status"] == Status.OK and not track["duplicate_of"]]
-    tables = {name: _sound(ctx, feature_table(ctx, name), tracks) for name in features}
+    tables = {name: _sound(ctx, feature_table(ctx, name), tracks) for name in dict.fromkeys([*features, *ctx.sound_in])}
     for table in tables.values():
         sound = set(table["track_id"].to_pylist())
         tracks = [track for track in tracks if track["track_id"] in sound]
     tracks.sort(key=lambda track: track["content_hash"])
     if not tracks:
         raise TooManyBadTracks("not one track has features", hint=f"see `ray-pipeline status {ctx.store.root}`")
-    views = {name: _stack(rows_of_kept(table, tracks)[name]) for name, table in tables.items()}
+    views = {name: _stack(rows_of_kept(tables[name], tracks)[name]) for name in features}
     masks = {name: np.ones(len(tracks), np.bool_) for name in views}
     if LYRICS in needed and has_lyrics(ctx):
         views[LYRICS], masks[LYRICS] = _lyrics(ctx, tracks)

@@ -30,7 +30,10 @@ def _silent(*_: object) -> None:
 
 @dataclass
 class Context:
-    """`say` prints a line; `progress(stage, done, total)` moves a bar; `dry` is a run that writes and fetches nothing."""
+    """`say` prints a line; `progress(stage, done, total)` moves a bar; `dry` is a run that writes and fetches nothing.
+
+    `sound_in` are features in which a track must be sound to be in the collection, beside those that the config reads.
+    """
 
     config: Config
     store: Store
@@ -38,6 +41,7 @@ class Context:
     address: str | None = None
     verbose: bool = False
     dry: bool = False
+    sound_in: tuple[str, ...] = ()
     say: Callable[[str], None] = _silent
     progress: Callable[[str, int, int], None] = _silent
 

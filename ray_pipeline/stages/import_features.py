@@ -1,7 +1,7 @@
 """FMA's published numbers → `features`, with no audio opened: `featurize` then has only the tracks that lack them.
 
 Rows go into the very datasets that `featurize` of the same config fills. Columns of features.csv are found by their names. A
-row that is no use is put down as bad, with its line, and taken anew once the file is mended.
+row that is no use is put down as bad, with its line, and taken anew once the file is mended; so is one whose numbers changed.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ray_pipeline.errors import ConfigError, SourceError
@@ -145,7 +146,7 @@ def _fill(ctx: Context, name: str, rows: _Rows, tracks: list[Row]) -> int:
     judged = [rows.judged(track) for track in tracks]
     _note_lacks(ctx, name, tracks, judged)
     fates = {track["track_id"]: fate for track, fate in zip(tracks, judged, strict=True)}
-    table.delete_keys("track_id", _mended(table, fates))
+    table.delete_keys("track_id", [*_mended(table, fates), *_changed(ctx, table, name, rows, fates)])
     plan = make_plan((fate for fate in judged if fate), table)
     prepare(plan, table)
     table.append(_to_arrow(table, name, plan.todo, rows.values(track["track_id"] for track in plan.todo)))
@@ -170,6 +171,27 @@ def _mended(table: Table, fates: dict[str, Row | None]) -> list[str]:
     rows = table.read(["track_id", "status", "error"]).to_pylist()
     bad = (row["track_id"] for row in rows if row["status"] != Status.OK and row["error"].startswith(f"{FILE}:"))
     return [track_id for track_id in bad if (fate := fates.get(track_id)) is None or fate["status"] == Status.OK]
+
+
+def _changed(ctx: Context, table: Table, name: str, rows: _Rows, fates: dict[str, Row | None]) -> list[str]:
+    """Ids of rows that were taken from a file which has other numbers now; what `featurize` computed stays."""
+    taken = table.read(["track_id", "content_hash", "status", "decoded_ratio", name])
+    taken = taken.filter((pc.field("status") == str(Status.OK)) & pc.field("decoded_ratio").is_null())
+    kept = taken[name].combine_chunks().flatten().to_numpy().reshape(len(taken), len(rows.columns))
+    # By content: a copy has the numbers of the first track that it is a copy of.
+    there = [fate for fate in fates.values() if fate and fate["status"] == Status.OK]
+    first: dict[str, NDArray[np.float32]] = {}
+    for fate, values in zip(there, rows.values(fate["track_id"] for fate in there), strict=True):
+        first.setdefault(fate["content_hash"], values)
+    keys = zip(taken["track_id"].to_pylist(), taken["content_hash"].to_pylist(), kept, strict=True)
+    found = [
+        track_id
+        for track_id, content, values in keys
+        if content in first and not np.array_equal(values, first[content])
+    ]
+    if found:
+        ctx.run.note(f"{name}: {len(found):,} rows have other numbers in {FILE} than they were taken with: taken anew")
+    return found
 
 
 def _to_arrow(table: Table, name: str, tracks: list[Row], values: NDArray[np.float32]) -> pa.Table:

@@ -11,10 +11,12 @@ from ray_pipeline.clusterers.choice import NO_STRUCTURE
 from ray_pipeline.errors import StoreError
 from ray_pipeline.report.data import ReportData, Verdict
 from ray_pipeline.report.html import write
+from ray_pipeline.report.pages import INDEX
 from ray_pipeline.schemas import BAD
 from ray_pipeline.stages.blocks import Row
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.evaluate import read_clustering
+from ray_pipeline.stages.pages import kept_page
 from ray_pipeline.stages.sweep_report import write_sweeps
 from ray_pipeline.store import Run, Store, latest_run
 
@@ -37,9 +39,8 @@ def write_report(store: Store, run: Run) -> str:
     """
     if not run.experiments:
         raise StoreError("this run clustered nothing", hint="`ray-pipeline run CONFIG` goes all the way")
-    write(_data(store, run), store.folder("report") / "index.html")
-    store.keep("report")
-    return store.files.at("report/index.html")
+    write(_data(store, run), store.folder("report") / INDEX)
+    return kept_page(store, INDEX)
 
 
 def write_reports(store: Store) -> list[str]:

@@ -18,20 +18,16 @@ from ray_pipeline.stages.checks import check_cluster
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.plan import mended
 from ray_pipeline.stages.sweep_data import Shared, read_shared
+from ray_pipeline.stages.sweep_left import NOT_COMPARED, missing, n_trials, standing
 from ray_pipeline.stages.sweep_log import Listener, Log, Watch
 from ray_pipeline.stages.sweep_report import write_sweep
 from ray_pipeline.stages.sweep_tensorboard import Events
 from ray_pipeline.store import Table, record_run
-from ray_pipeline.sweep import Sweep, Trial, trials
+from ray_pipeline.sweep import Sweep, trials
 from ray_pipeline.sweep.objective import check_objectives, uses_labels
-from ray_pipeline.sweep.proposers import Listed, Optuna, Proposer, n_points
+from ray_pipeline.sweep.proposers import Listed, Optuna, Proposer
 from ray_pipeline.sweep.results import FAILED, OK, TABLE, Row, first_failure, read_rows
 from ray_pipeline.sweep.trials import tune_of
-
-NOT_RESUMABLE = "pbt: trials learn from each other while they train, so an interrupted sweep begins anew"
-NOT_COMPARED = (
-    "asha: trials that are begun now are compared with each other, not with the rungs of those that have ended"
-)
 
 
 def sweep(ctx: Context, *, watch: Watch | None = None, retry_failed: bool = False) -> int:
@@ -43,6 +39,8 @@ def sweep(ctx: Context, *, watch: Watch | None = None, retry_failed: bool = Fals
         The ``tune:`` block is absent, or asks for what cannot be.
     TrainingError
         All trials failed.
+    ImpossibleScore
+        Labels and clusters are not of the same tracks.
     """
     check_sweep(ctx)
     room.check_room(ctx, "sweep")
@@ -62,7 +60,7 @@ def check_sweep(ctx: Context) -> None:
         ctx.run.note("labels were used: the objective is held against them, so this sweep is not unsupervised")
 
 
-def plan(ctx: Context) -> list[str]:
+def plan(ctx: Context, *, retry_failed: bool = False) -> list[str]:
     """What a sweep would run, and how long that may take by the trials that were run."""
     check_sweep(ctx)
     room.check_room(ctx, "sweep")
@@ -73,13 +71,15 @@ def plan(ctx: Context) -> list[str]:
         return [*room.told(ctx, "sweep"), f"sweep: not known: {error}"]
     table = ctx.store.table(TABLE, shared.name)
     rows = read_rows(table) if table.exists() else []
-    total = _total(shared, rows)
+    stand, caution = standing(shared, rows, retry_failed)
+    total = n_trials(shared, stand)
     done = [row["seconds"] for row in rows if row["seconds"]]
-    left = total - len(rows)
+    left = total - len(stand)
     cost = f", about {left * sum(done) / len(done):,.0f} s with one trial at a time" if done and left else ""
     return [
         *room.told(ctx, "sweep"),
         f"sweep {shared.name}: {left:,} of {total:,} trials to run on {len(shared.collection):,} tracks{cost}",
+        *([caution] if caution else []),
     ]
 
 
@@ -90,7 +90,7 @@ def _run(ctx: Context, shared: Shared, watch: Watch | None, retry_failed: bool) 
     # At once: `best` and `prune` are to know of the table, also if this process is killed.
     record_run(ctx.store, ctx.run)
     rows = _stand(ctx, shared, table, retry_failed)
-    total, before = _total(shared, rows), len(rows)
+    total, before = n_trials(shared, rows), len(rows)
     ctx.say(f"sweep {shared.name}: {len(rows)} of {total} trials are there")
     if before < total:
         rows = _run_missing(ctx, shared, table, rows, total, watch)
@@ -111,18 +111,14 @@ def _why_not(shared: Shared) -> str:
 def _stand(ctx: Context, shared: Shared, table: Table, retry_failed: bool) -> list[Row]:
     """The rows that stand; those that do not are deleted."""
     rows = read_rows(table)
-    if retry_failed and any(row["status"] == FAILED for row in rows):
-        table.delete(f"status = '{FAILED}'")
-        rows = read_rows(table)
-    if shared.tune.scheduler == "pbt" and _missing(shared, rows):
-        ctx.say(NOT_RESUMABLE)
-        if rows:
-            table.delete("true")
-        return []
-    if shared.tune.scheduler == "asha" and rows and len(rows) < _total(shared, rows):
-        ctx.say(NOT_COMPARED)
-        ctx.run.note(NOT_COMPARED)
-    return rows
+    stand, caution = standing(shared, rows, retry_failed)
+    kept = {row["trial_id"] for row in stand}
+    table.delete_keys("trial_id", [row["trial_id"] for row in rows if row["trial_id"] not in kept])
+    if caution:
+        ctx.say(caution)
+    if caution == NOT_COMPARED:
+        ctx.run.note(caution)
+    return stand
 
 
 def _run_missing(
@@ -157,19 +153,7 @@ def _proposer(shared: Shared, rows: list[Row]) -> Proposer:
     if shared.tune.search == "optuna":
         known = [(row["point"], row["objective"]) for row in rows]
         return Optuna(shared.tune, shared.config.seed, known)
-    return Listed(dict(trial.point) for trial in _missing(shared, rows))
-
-
-def _missing(shared: Shared, rows: list[Row]) -> list[Trial]:
-    there = {row["trial_id"] for row in rows}
-    return [trial for trial in trials(shared.config) if trial.name not in there]
-
-
-def _total(shared: Shared, rows: list[Row]) -> int:
-    """Trials that there will be; of an earlier, longer run of the sweep there may be more."""
-    if shared.tune.search == "optuna":
-        return max(len(rows), n_points(shared.tune))
-    return len(rows) + len(_missing(shared, rows))
+    return Listed(dict(trial.point) for trial in missing(shared, rows))
 
 
 def _at_once(ctx: Context, shared: Shared) -> int:
@@ -215,6 +199,7 @@ def _about(shared: Shared) -> dict[str, Any]:
         "label": scoring.label,
         "uses_labels": uses_labels(shared.tune.objective, scoring),
         "yardstick": list(scoring.yardstick),
+        "views": shared.views,
         "n_tracks": len(shared.collection),
         "seeds": scoring.seeds,
     }

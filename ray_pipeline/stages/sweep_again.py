@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any
 
 from ray_pipeline.errors import ConfigError
@@ -30,6 +31,8 @@ def context_of(
 ) -> tuple[Context, Row]:
     """A context in which `trial`, of `sweep` or of the last that has it, can be trained again, and its row.
 
+    It reads the tracks that the sweep read: those that are sound in whatever feature any of its trials reads.
+
     Raises
     ------
     StoreError
@@ -42,7 +45,8 @@ def context_of(
         raise ConfigError(
             f"trial {row['trial_id']}: its settings changed while it trained (pbt): there is no going back"
         )
-    return Context.of(config_of_row(row, store), "train", address), row
+    ctx = Context.of(config_of_row(row, store), "train", address)
+    return replace(ctx, sound_in=tuple(found.about.get("views", ()))), row
 
 
 def train_again(ctx: Context, row: Row) -> Compared:

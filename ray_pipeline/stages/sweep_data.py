@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ray_pipeline.config import Config, check
 from ray_pipeline.errors import TooManyBadTracks
 from ray_pipeline.experiment import Collection, views_required
+from ray_pipeline.fusion import LYRICS
 from ray_pipeline.models.condition import condition_of
 from ray_pipeline.space import Tune
 from ray_pipeline.stages.collection import read_collection
@@ -36,6 +37,11 @@ class Shared:
     conditions: dict[str, list[str | None]]
     device: str
     most_tracks: int = 0
+
+    @property
+    def views(self) -> list[str]:
+        """The features that some trial reads: a track that is of no use in one of them is left out of all trials."""
+        return sorted(name for name in self.collection.views if name != LYRICS)
 
 
 def read_shared(ctx: Context) -> Shared:

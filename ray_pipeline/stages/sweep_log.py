@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from ray_pipeline.errors import ImpossibleScore
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.sweep_data import Shared
 from ray_pipeline.store import Table
@@ -34,7 +35,7 @@ class Listener(Protocol):
 
 @dataclass
 class Running:
-    """A trial that is being run; `objective` is that of its last rung."""
+    """A trial that is being run; `objective` is that of its last rung, and `found` what its row will have of that."""
 
     point: dict[str, Any]
     number: int
@@ -44,6 +45,7 @@ class Running:
     loss: float = float("nan")
     rung: int = 0
     objective: list[float] = field(default_factory=list)
+    found: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
     earlier: float = 0.0  # s, before it was paused
 
@@ -95,7 +97,15 @@ class Log:
                 listener.begin(name)
 
     def heard(self, name: str, told: dict[str, Any]) -> None:
-        """A report of a running trial."""
+        """A report of a running trial.
+
+        Raises
+        ------
+        ImpossibleScore
+            The trial came to a score that cannot be.
+        """
+        if "impossible" in told:
+            raise ImpossibleScore(told["impossible"], hint=told["hint"])
         running, points = self.running[name], told.get("points", [])
         if told["seconds"] < running.seconds:
             running.earlier += running.seconds
@@ -106,6 +116,8 @@ class Log:
         rung = told if "standing" in told else None
         if rung:
             running.rung, running.objective = rung["epoch"], rung["objective"]
+            running.found = {name: dict(rung.get(name, ())) for name in ("scores", "spread")}
+            running.found["n_tracks"] = rung.get("n_tracks", len(self.shared.collection))
         for listener in self._listeners:
             listener.add(name, points, rung)
         if "outcome" in told:
@@ -113,10 +125,11 @@ class Log:
         self.look()
 
     def stopped(self, name: str) -> None:
-        """The scheduler stopped a trial; its objective is that of the rung where it was."""
+        """The scheduler stopped a trial; objective and scores are those of the rung where it was, and so are its `epochs`."""
         running = self.running[name]
         reason = f"stopped by {self.shared.tune.scheduler} after {running.rung} epochs"
-        self.end(name, {"status": STOPPED, "reason": reason, "objective": self.values(name), "epochs": running.rung})
+        outcome = {"status": STOPPED, "reason": reason, "objective": self.values(name), "epochs": running.rung}
+        self.end(name, outcome | running.found)
 
     def failed(self, name: str, reason: str) -> None:
         worst = [WORST] * len(self.shared.tune.objective)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from ray_pipeline.report.sweep_data import of_sweep
 from ray_pipeline.report.sweep_page import write
+from ray_pipeline.stages.pages import kept_page
 from ray_pipeline.store import Store
 from ray_pipeline.sweep import Sweep
 from ray_pipeline.sweep.results import all_sweeps
@@ -22,9 +23,7 @@ def write_sweep(store: Store, found: Sweep, *, seconds: float | None = None, not
         seconds=seconds,
         notes=notes,
     )
-    page = write(data, store.folder("report"))
-    store.keep("report")
-    return store.files.at(f"report/{page.name}")
+    return kept_page(store, write(data, store.folder("report")).name)
 
 
 def write_sweeps(store: Store) -> list[str]:

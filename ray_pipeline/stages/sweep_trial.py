@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray_pipeline import experiment, model_files
 from ray_pipeline.config import Config
-from ray_pipeline.errors import RayPipelineError
+from ray_pipeline.errors import ImpossibleScore, RayPipelineError
 from ray_pipeline.evaluation import stability
 from ray_pipeline.experiment import Collection, Evaluation, Fitted
 from ray_pipeline.models.condition import condition_of
@@ -41,8 +41,8 @@ _KEPT: OrderedDict[str, tuple[Collection, Remembered]] = OrderedDict()
 def run_trial(told: dict[str, Any], shared: Shared) -> None:
     """What Ray Tune runs: the trial at ``told["spec"]["point"]``; its last report holds the ``outcome``.
 
-    What this package raises on purpose would be raised again: it is an outcome. Anything else ends the worker, and Ray Tune
-    tries the trial again in another.
+    What this package raises on purpose would be raised again: it is an outcome, but for a score that cannot be, which is
+    reported so that the sweep ends with it. Anything else ends the worker, and Ray Tune tries the trial again in another.
     """
     import sklearn.cluster  # noqa: F401 — imported before the clock starts, as the next
     from ray import tune
@@ -52,6 +52,10 @@ def run_trial(told: dict[str, Any], shared: Shared) -> None:
     course = Course(tune.report)
     try:
         outcome = _Trial(shared, told["spec"]["point"], course).run()
+    except ImpossibleScore as error:
+        # Raised alone it would be a try that failed, and Tune would make another.
+        course.send({"impossible": str(error), "hint": error.hint})
+        raise
     except RayPipelineError as error:
         outcome = {"status": FAILED, "reason": str(error), "objective": [WORST] * len(shared.tune.objective)}
     course.send({"outcome": outcome})
@@ -132,9 +136,13 @@ class _Trial:
         return judge(scores, [one.labels for one in found], objective, self.tune.gates, most_tracks=most)
 
     def _report(self, epochs: int, judged: Judged, folder: Path | None) -> None:
+        """Tell how the trial stands at a rung, and all that it will be known by if it is stopped there."""
         from ray import tune
 
         metrics = {"epoch": epochs, "standing": judged.standing, "objective": list(judged.values)}
+        # As pairs: of each number in a mapping Tune keeps a history.
+        metrics |= {"scores": list(judged.metrics.items()), "spread": list(judged.spread.items())}
+        metrics |= {"n_tracks": len(self.collection)}
         population = self.tune.scheduler == "pbt"
         checkpoint = tune.Checkpoint.from_directory(str(folder)) if population else None
         self.course.send(metrics, checkpoint=checkpoint)

@@ -49,6 +49,8 @@ def run(shared: Shared, plan: Plan, log: Log, folder: Path) -> None:
     ------
     StoreError
         What became of a trial could not be written down.
+    ImpossibleScore
+        A trial came to a score that cannot be.
     """
     os.environ.update(_QUIET)
     told, hearing = shared.tune, Hearing(log)
@@ -140,7 +142,7 @@ class Hearing(_Unpickled, tune.Callback):
         self._log.look()
 
     def raise_error(self) -> None:
-        """Raise what writing a trial down came to, if it failed."""
+        """Raise what ends the sweep: a trial that could not be written down, or one with a score that cannot be."""
         if self._error:
             raise self._error
 

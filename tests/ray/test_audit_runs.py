@@ -14,6 +14,7 @@ from fma_tables import MFCC, write_features, write_tracks
 
 from ray_pipeline.audit import ROWS, lines, run_row
 from ray_pipeline.audit.joins import JOIN
+from ray_pipeline.errors import ImpossibleScore
 from ray_pipeline.stages import audit as stage
 from ray_pipeline.stages.import_features import import_features
 from ray_pipeline.stages.ingest import ingest
@@ -28,7 +29,8 @@ EXTERNAL = ["ami", "ari", "nmi", "purity"]
 @pytest.fixture(autouse=True)
 def _few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "ROWS", tuple(row for row in ROWS if (row.table, row.name) in RUN))
-    monkeypatch.setattr("ray_pipeline.audit.table.DIMS", (1,))
+    for user in ("table", "cost"):
+        monkeypatch.setattr(f"ray_pipeline.audit.{user}.DIMS", (1,))
 
 
 @pytest.fixture
@@ -134,3 +136,17 @@ def test_labels_of_other_tracks_are_found_out(prepared: Callable[..., Any]) -> N
     for line in joins_of(ctx)["Task 2, PCA + k-means"]:
         assert "those are of other tracks" in line["verdict"]
         assert line["p"] > 0.05
+
+
+def test_a_score_that_cannot_be_ends_the_audit_with_its_own_words(
+    prepared: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def group(*_: Any) -> list[dict[str, Any]]:
+        raise ImpossibleScore("purity is below", hint="join by track_id")
+
+    monkeypatch.setattr(stage, "_group", group)
+    ctx = prepared(["Rock", "Pop"] * (N // 2))
+    with pytest.raises(ImpossibleScore) as told:
+        stage.audit(ctx)
+    assert (str(told.value), told.value.hint) == ("purity is below", "join by track_id")
+    assert not (ctx.store.root / "report").exists()

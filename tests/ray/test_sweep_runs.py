@@ -15,10 +15,10 @@ import pytest
 from sweeps import OPEN, N, run_sweep, write_store
 
 from ray_pipeline.config import check
-from ray_pipeline.errors import ConfigError, LeaseHeld, StoreError, TrainingError
-from ray_pipeline.stages import sweep_again, sweep_tune
+from ray_pipeline.errors import ConfigError, ImpossibleScore, LeaseHeld, StoreError, TrainingError
+from ray_pipeline.stages import sweep_again, sweep_trial, sweep_tune
 from ray_pipeline.stages.report import write_reports
-from ray_pipeline.stages.sweep import NOT_COMPARED
+from ray_pipeline.stages.sweep_left import NOT_COMPARED
 from ray_pipeline.stages.sweep_trial import run_trial
 from ray_pipeline.store import Lease, Table, fragments
 from ray_pipeline.store.verify import verify
@@ -170,6 +170,25 @@ def test_if_all_fail_the_first_error_is_told(folder: Path) -> None:
         run_sweep(folder, {"model.beta": {"grid": [1, 2]}}, clusterer={"kind": "kmeans", "n_clusters": 50})
 
 
+def test_a_score_that_cannot_be_ends_the_sweep_with_its_own_words(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def impossible(told: dict[str, Any], shared: Any) -> None:
+        def judge(*_: Any, **__: Any) -> Any:
+            raise ImpossibleScore("purity is below", hint="join by track_id")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sweep_trial, "judge", judge)
+            run_trial(told, shared)
+
+    monkeypatch.setattr(sweep_tune, "run_trial", impossible)
+    with pytest.raises(ImpossibleScore) as told:
+        run_sweep(folder, BETAS)
+    assert (str(told.value), told.value.hint) == ("purity is below", "join by track_id")
+    monkeypatch.undo()
+    assert statuses(run_sweep(folder, BETAS)[1]) == {0.5: "ok", 1: "ok", 4: "ok"}, "no trial was put down as failed"
+
+
 def test_gates_that_nothing_passes_end_with_the_reasons(folder: Path) -> None:
     gates = {"reconstruction": False, "smallest_cluster": 0.9}
     ctx, found = run_sweep(folder, {"model.beta": {"grid": [1, 2]}, "gates": gates})
@@ -187,7 +206,7 @@ def test_labels_are_used_only_if_asked_and_then_it_is_said(folder: Path) -> None
     assert 1 <= len(found.front) <= 2
 
 
-def test_optuna_is_told_of_what_was_tried(folder: Path) -> None:
+def test_optuna_goes_on_with_a_longer_sweep(folder: Path) -> None:
     search = {"model.beta": {"uniform": [0.1, 4]}, "search": "optuna", "num_samples": 2, **OPEN}
     _, first = run_sweep(folder, search)
     ctx, more = run_sweep(folder, search | {"num_samples": 4})
@@ -209,6 +228,7 @@ def test_asha_stops_trials_that_are_behind(folder: Path) -> None:
     stopped = {row["point"]["training.learning_rate"]: row for row in found.rows if row["status"] == "stopped"}
     assert set(stopped) >= {1e-7} and 1e-2 not in stopped
     assert all(row["epochs"] in {3, 9} for row in stopped.values())
+    assert all({"ami", "silhouette_input"} <= set(row["scores"]) for row in found.rows), "stopped ones too"
     assert {row["reason"] for row in stopped.values()} <= {f"stopped by asha after {n} epochs" for n in (3, 9)}
     assert all(row["epochs"] == 27 for row in found.rows if row["status"] != "stopped")
     assert once(found) and len(found.rows) == 4

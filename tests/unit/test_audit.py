@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,16 @@ import pytest
 from configs import make_config
 
 from ray_pipeline import training
-from ray_pipeline.audit import ROWS, FitOnce, Outcome, StudyRow, controls, joins, lines, possible, run_row
-from ray_pipeline.audit.controls import gaussian, random_clusters
+from ray_pipeline.audit import ROWS, FitOnce, Outcome, StudyRow, controls, cost, joins, lines, possible, run_row
+from ray_pipeline.audit.controls import DIMS, gaussian, random_clusters
 from ray_pipeline.audit.settings import NO_LYRICS, fitted_together
 from ray_pipeline.audit.table import CONTROLS, Line
 from ray_pipeline.audit.verdicts import of_external, of_fit, of_gap, of_internal, of_reported
 from ray_pipeline.collection import Collection
+from ray_pipeline.errors import ImpossibleScore, RayPipelineError, TrainingError
 from ray_pipeline.report import audit_page
+from ray_pipeline.stages import audit as stage
+from ray_pipeline.stages.context import Context
 
 BY_NAME = {(row.table, row.name): row for row in ROWS}
 BETA = BY_NAME["Table 1", "Beta-VAE"]
@@ -188,6 +193,21 @@ def test_the_join_is_checked_on_the_first_seed_alone(config: Any, collection: Co
     assert run_row(PCA, replace(collection, labels=[], label=None), config, 0).join == []
 
 
+@pytest.mark.parametrize("error", [TrainingError("too few tracks"), ImpossibleScore("purity below")])
+def test_what_cannot_be_fitted_is_an_outcome_and_a_score_that_cannot_be_is_none(
+    config: Any, collection: Collection, monkeypatch: pytest.MonkeyPatch, error: RayPipelineError
+) -> None:
+    def fails(*_: Any) -> Outcome:
+        raise error
+
+    monkeypatch.setattr(stage, "run_row", fails)
+    if isinstance(error, ImpossibleScore):
+        with pytest.raises(ImpossibleScore, match="purity below"):
+            stage._one(BETA, collection, config, 0, FitOnce())
+    else:
+        assert stage._one(BETA, collection, config, 0, FitOnce())["error"] == "too few tracks"
+
+
 def test_diverged_is_said(config: Any) -> None:
     score = {"metric": "ami", "value": 0.0, "null_mean": None, "null_sd": None, "chance": 0.0, "lift": 0.0}
     score |= {"z": None, "p": 1.0, "note": ""}
@@ -204,14 +224,76 @@ def test_the_controls_have_no_row_of_the_study(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_cannot_be_run_says_why(config: Any) -> None:
-    assert possible(HYBRID, config, n_with_words=0) == NO_LYRICS
-    assert possible(HYBRID, config, n_with_words=9) == ""
+    many = {"n_with_words": 9, "n_with_label": 9}
+    assert possible(HYBRID, config, **many | {"n_with_words": 0}) == NO_LYRICS
+    assert possible(HYBRID, config, **many) == possible(CVAE, config, **many) == ""
     bare = config.model_copy(update={"features": ("mfcc",)})
-    assert possible(PCA, bare, 9) == "not possible here: none of fma_mfcc, mfcc_stats is among the features"
-    assert "no label is named" in possible(CVAE, config.model_copy(update={"scoring": type(config.scoring)()}), 9)
+    assert possible(PCA, bare, **many) == "not possible here: none of fma_mfcc, mfcc_stats is among the features"
+    assert "no label is named" in possible(CVAE, config.model_copy(update={"scoring": type(config.scoring)()}), **many)
+    none = many | {"n_with_label": 0}
+    assert possible(CVAE, config, **none) == "not possible here: no track has the label 'genre' (scoring.label)"
+    assert possible(HYBRID, config, **none) == "", "it knows no label"
     found = lines([(HYBRID, NO_LYRICS)])
     assert line_of(found, "silhouette").verdict == NO_LYRICS
     assert line_of(found, "silhouette").reproduced_mean is None
+
+
+@pytest.fixture
+def planned(config: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """`planned(collection)`: what a dry run says of an audit of that, the CVAE's row alone, but no time for controls."""
+
+    def plan(collection: Collection) -> list[str]:
+        monkeypatch.setattr(stage, "ROWS", (CVAE,))
+        monkeypatch.setattr(stage, "read_all_views", lambda ctx: collection)
+        return stage.plan(Context.of(config, "audit"))
+
+    monkeypatch.setattr(stage, "controls_seconds", lambda: 0.0)
+    return plan
+
+
+def test_a_dry_run_where_no_track_has_the_label_says_so(
+    planned: Callable[..., list[str]], collection: Collection
+) -> None:
+    assert planned(replace(collection, labels=[None] * N)) == [
+        "audit: 0 of 0 experiments to run on 60 tracks, about 0 s with one CPU",
+        "  Table 1, CVAE: not possible here: no track has the label 'genre' (scoring.label)",
+    ]
+
+
+def test_a_dry_run_measures_with_one_thread(
+    planned: Callable[..., list[str]], collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from threadpoolctl import threadpool_info
+
+    seen: list[int] = []
+
+    def probe(*_: Any) -> float:
+        seen.extend([torch.get_num_threads(), *(pool["num_threads"] for pool in threadpool_info())])
+        return 0.0
+
+    monkeypatch.setattr(stage, "_probe", probe)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    planned(collection)
+    torch.set_num_threads(before)
+    assert set(seen) == {1}
+
+
+def test_a_dry_run_counts_what_the_controls_take(
+    planned: Callable[..., list[str]], collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "_probe", lambda *_: 0.5)
+    monkeypatch.setattr(stage, "controls_seconds", lambda: 1000.0)
+    assert planned(collection) == ["audit: 1 of 1 experiments to run on 60 tracks, about 1,001 s with one CPU"]
+
+
+def test_the_time_of_the_controls_is_that_of_a_draw_of_each_many_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    monkeypatch.setattr(cost, "gaussian_draw", lambda dim, draw: (drawn.append(dim), time.sleep(0.01)))
+    monkeypatch.setattr(cost, "random_draw", lambda draw: time.sleep(0.01))
+    assert cost.controls_seconds() >= 20 * (len(DIMS) + 1) * 0.01
+    assert drawn[1:] == list(DIMS), "the first warms up"
 
 
 def test_every_row_is_one_that_the_study_has() -> None:

@@ -126,7 +126,9 @@ def test_a_leak_shows_in_the_table_of_scores_and_in_the_report(store: Callable[.
     names = list(shown.columns[0].cells)
     assert "ami (label leak)" in names and "purity (label leak)" in names and "silhouette" in names
     assert [note for note in ctx.run.notes if note.startswith("label leak: the model was given 'genre'")]
+    (ctx.store.folder("report") / "audit.html").touch()
     page = Path(write_report(ctx.store, ctx.run)).read_text()
+    assert '<a href="audit.html">Audit</a>' in page, "which was there before"
     assert '<span class="verdict bad">label leak</span>' in page and "above chance" not in page
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from fma_tables import MFCC, expected, numbers, write_features, write_tracks
 from typer.testing import CliRunner
@@ -134,6 +135,8 @@ def test_track_without_numbers_and_without_audio_is_missing_here_alone(fma: Path
         ("", "non_finite"),
         ("loud", "corrupt"),
         ("1;5", "corrupt"),
+        ("1_5", "corrupt"),
+        ("١٥", "corrupt"),
     ],
 )
 def test_cells_that_are_no_finite_numbers(fma: Path, run: Callable[..., Any], cell: str, status: str) -> None:
@@ -154,6 +157,42 @@ def test_row_that_was_mended_is_taken(fma: Path, run: Callable[..., Any]) -> Non
     ctx = run(import_features)
     assert ctx.run.done["import-features"] == 2
     assert rows_of(ctx, "fma_mfcc")["3"]["fma_mfcc"] == expected(3, STATISTICS)
+
+
+def test_row_whose_numbers_changed_is_taken_anew_and_the_run_says_so(fma: Path, run: Callable[..., Any]) -> None:
+    write_features(fma, {2: numbers(2), 3: numbers(3)})
+    run(ingest, import_features)
+    write_features(fma, {2: numbers(2), 3: with_cell(3, ("mfcc", "kurtosis", "01"), -7.5)})
+    ctx = run(import_features)
+    rows = rows_of(ctx, "fma_mfcc")
+    assert -7.5 in rows["3"]["fma_mfcc"] and rows["2"]["fma_mfcc"] == expected(2, STATISTICS)
+    assert ctx.run.done["import-features"] == 1, "its means are as they were"
+    told = [note for note in ctx.run.notes if "taken anew" in note]
+    assert told == ["fma_mfcc: 1 rows have other numbers in features.csv than they were taken with: taken anew"]
+    assert run(import_features).run.done["import-features"] == 0
+
+
+def test_row_that_featurize_computed_stays_whatever_is_published(fma: Path, run: Callable[..., Any]) -> None:
+    write_features(fma, {2: numbers(2), 3: numbers(3)})
+    ctx = run(ingest, import_features)
+    table = feature_table(ctx, "mfcc_native")
+    heard = [row | {"decoded_ratio": 1.0} if row["track_id"] == "3" else row for row in table.read().to_pylist()]
+    table.replace(pa.Table.from_pylist(heard, schema=table.schema()))
+    write_features(fma, {2: numbers(4), 3: numbers(5)})
+    rows = rows_of(run(import_features), "mfcc_native")
+    assert rows["2"]["mfcc_native"] == expected(4, ["mean"]) and rows["3"]["mfcc_native"] == expected(3, ["mean"])
+
+
+def test_copies_have_the_numbers_of_the_first_and_are_taken_anew_with_it(fma: Path, run: Callable[..., Any]) -> None:
+    write_features(fma, {2: numbers(2), 3: numbers(3)})
+    tracks = tracks_table(run(ingest))
+    copies = [row | {"content_hash": "of both"} for row in tracks.read().to_pylist()]
+    tracks.replace(pa.Table.from_pylist(copies, schema=tracks.schema()))
+    assert run(import_features).run.done["import-features"] == 2
+    assert run(import_features).run.done["import-features"] == 0, "the copy's own numbers were never taken"
+    write_features(fma, {2: numbers(4), 3: numbers(3)})
+    rows = rows_of(run(import_features), "mfcc_native")
+    assert [rows[track]["mfcc_native"] for track in "23"] == [expected(4, ["mean"])] * 2
 
 
 def test_row_that_was_missing_is_taken_once_it_is_published(fma: Path, run: Callable[..., Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ray_pipeline.errors import RayPipelineError
+from ray_pipeline.errors import ImpossibleScore
 from ray_pipeline.metrics import external_scores, missingness_score
 from ray_pipeline.metrics.calibration import bootstrap_tables, permutation_p, permutation_tables
 from ray_pipeline.metrics.external import ami, ari, check_purity, contingency, nmi, purity
@@ -114,7 +114,7 @@ def test_permutation_p_counts_ties_and_is_never_0():
 
 
 def test_impossible_purity_raises():
-    with pytest.raises(RayPipelineError, match="impossible"):
+    with pytest.raises(ImpossibleScore, match="impossible"):
         check_purity(0.1477, 460 / 3_081)
     check_purity(460 / 3_081, 460 / 3_081)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from ray_pipeline.errors import RayPipelineError
+from ray_pipeline.errors import ImpossibleScore
 from ray_pipeline.metrics import join_check
 from ray_pipeline.metrics.external import ami, check_purity
 
@@ -71,5 +71,5 @@ def test_purity_that_cannot_be_stops_the_check() -> None:
         check_purity(0.1477, 460 / 3_081)
         return {}
 
-    with pytest.raises(RayPipelineError, match="impossible"):
+    with pytest.raises(ImpossibleScore, match="impossible"):
         join_check(*joined(0.5), score=impossible)

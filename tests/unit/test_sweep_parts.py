@@ -14,11 +14,13 @@ from sweep_configs import N, config_with, shared_with, some_tracks
 from ray_pipeline import experiment
 from ray_pipeline.collection import Collection, yardstick
 from ray_pipeline.config import Config
-from ray_pipeline.errors import ConfigError, TrainingError
+from ray_pipeline.errors import ConfigError, ImpossibleScore, TrainingError
 from ray_pipeline.fusion import LYRICS
 from ray_pipeline.models.condition import condition_of
 from ray_pipeline.needs import fusion_of
 from ray_pipeline.space import Tune
+from ray_pipeline.stages import sweep_trial
+from ray_pipeline.stages.sweep import _proposer
 from ray_pipeline.stages.sweep_data import collection_of
 from ray_pipeline.stages.sweep_trial import _fused, _under_new_settings
 from ray_pipeline.sweep import WORST, Judged, sweep_id
@@ -195,6 +197,21 @@ def test_weights_go_on_under_new_settings_only_if_they_are_told_so(whole: Collec
     assert [epoch["epoch"] for epoch in fitted.card["history"]] == [1, 2, 3, 4]
 
 
+def test_optuna_is_told_of_what_was_tried(whole: Collection) -> None:
+    """Of the objective of every row, also of those that were gated or failed."""
+    tune = {"model.beta": {"uniform": [0.1, 4]}, "search": "optuna", "num_samples": 5}
+    shared = shared_with(whole, tune, model={"kind": "beta"})
+    rows = [
+        {"point": {"model.beta": beta}, "objective": [value]} for beta, value in ((0.5, 0.3), (2.0, 0.1), (3.5, WORST))
+    ]
+    proposer = _proposer(shared, rows)
+    assert isinstance(proposer, Optuna)
+    told = [(trial.params, trial.values) for trial in proposer._study.get_trials() if trial.state.is_finished()]
+    assert told == [(row["point"], row["objective"]) for row in rows]
+    asked = [proposer.ask(), proposer.ask(), proposer.ask()]
+    assert None not in asked[:2] and asked[2] is None, "what was tried counts"
+
+
 def test_optuna_never_asks_twice_and_knows_when_a_space_is_spent() -> None:
     tune = Tune.model_validate({"model.kind": {"choice": ["a", "b", "c"]}, "num_samples": 10})
     assert n_points(tune) == 3
@@ -209,3 +226,38 @@ def test_optuna_never_asks_twice_and_knows_when_a_space_is_spent() -> None:
 
 def test_trials_that_come_to_the_same_are_one() -> None:
     assert len(trials(config_with({"training.learning_rate": {"grid": [1, 1.0, 2]}}))) == 2
+
+
+def test_a_trial_with_a_score_that_cannot_be_is_told_and_is_no_outcome(
+    whole: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ray import tune
+
+    def impossible(trial: Any) -> dict[str, Any]:
+        raise ImpossibleScore("purity is below", hint="join by track_id")
+
+    reported: list[dict[str, Any]] = []
+    monkeypatch.setattr(tune, "report", reported.append)
+    monkeypatch.setattr(sweep_trial._Trial, "run", impossible)
+    with pytest.raises(ImpossibleScore):
+        sweep_trial.run_trial({"spec": {"point": {}}}, shared_with(whole, {"model.kind": {"grid": ["pca", "raw"]}}))
+    (told,) = reported
+    assert (told["impossible"], told["hint"]) == ("purity is below", "join by track_id") and "outcome" not in told
+
+
+def test_a_trial_tells_all_its_scores_at_each_rung(whole: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """External ones too: it may be stopped there."""
+    from ray import tune
+
+    grid = {"training.learning_rate": {"grid": [1e-3]}, "scheduler": "asha", "gates": {"reconstruction": False}}
+    scoring = {"label": "genre", "seeds": 2, "null_draws": 2, "permutations": 10}
+    model, training = {"kind": "beta", "latent_dim": 2}, {"epochs": 2, "batch_size": 16, "num_workers": 0}
+    shared = shared_with(whole, grid, scoring=scoring, model=model, training=training)
+    reported: list[dict[str, Any]] = []
+    monkeypatch.setattr(tune, "report", lambda told, **_: reported.append(told))
+    sweep_trial.run_trial({"spec": {"point": {"training.learning_rate": 1e-3}}}, shared)
+    (rung,) = (told for told in reported if "standing" in told)
+    scores, outcome = dict(rung["scores"]), reported[-1]["outcome"]
+    assert (rung["epoch"], rung["n_tracks"], outcome["epochs"]) == (1, N, 2)
+    assert {"ami", "ami.lift", "silhouette_input"} <= set(scores) == set(outcome["scores"])
+    assert set(dict(rung["spread"])) == set(outcome["spread"]) and rung["objective"] == [scores["silhouette_input"]]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import types
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,15 @@ from sweep_configs import config_with, shared_with, some_tracks
 
 from ray_pipeline import schemas
 from ray_pipeline.cli.board import Board, board
-from ray_pipeline.errors import ConfigError, StoreError
+from ray_pipeline.errors import ConfigError, ImpossibleScore, StoreError
+from ray_pipeline.stages import room
 from ray_pipeline.stages import sweep as stage
 from ray_pipeline.stages.context import Context
+from ray_pipeline.stages.sweep_left import NOT_COMPARED, NOT_RESUMABLE
 from ray_pipeline.stages.sweep_log import Log
 from ray_pipeline.stages.sweep_mlflow import Tracked
 from ray_pipeline.store import Run, Store, Table, record_run
-from ray_pipeline.sweep import WORST, Sweep, read_sweep
+from ray_pipeline.sweep import WORST, Sweep, read_sweep, trials
 from ray_pipeline.sweep.results import as_yaml, find_trial, read_rows
 
 
@@ -186,13 +190,76 @@ def test_a_stopped_trial_has_the_objective_of_its_rung_and_never_wins(log: Log) 
     assert [one["trial_id"] for one in found.front] == ["b"]
 
 
+def test_a_stopped_trial_keeps_the_scores_of_its_last_rung(log: Log) -> None:
+    log.begin("a", {"training.learning_rate": 1e-3})
+    for epoch, ami in ((3, 0.1), (9, 0.2)):
+        scores = {"scores": [["ami", ami], ["ami.lift", 0.05]], "spread": [["ami", 0.01]], "n_tracks": 28}
+        log.heard("a", {"points": [], "seconds": 1.0, "standing": 0.1, "epoch": epoch, "objective": [0.1]} | scores)
+    log.stopped("a")
+    (row,) = read_rows(log.table)
+    assert (row["scores"], row["spread"]) == ({"ami": 0.2, "ami.lift": 0.05}, {"ami": 0.01})
+    assert (row["epochs"], row["n_tracks"], row["reason"]) == (9, 28, "stopped by pbt after 9 epochs")
+
+
+def test_a_score_that_cannot_be_ends_the_sweep(log: Log) -> None:
+    from ray_pipeline.stages.sweep_tune import Hearing
+
+    log.begin("a", {"training.learning_rate": 1e-3})
+    hearing, trial = Hearing(log), types.SimpleNamespace(trial_id="1")
+    hearing._names["1"] = "a"
+    hearing.on_step_begin(0, [])
+    hearing.on_trial_result(0, [], trial, {"seconds": 1.0, "impossible": "purity is below", "hint": "join by track_id"})
+    with pytest.raises(ImpossibleScore, match="purity is below") as told:
+        hearing.on_step_begin(1, [])
+    assert told.value.hint == "join by track_id" and log.rows == []
+
+
 def test_an_interrupted_population_begins_anew_and_says_so(log: Log) -> None:
     log.begin("a", {"training.learning_rate": 1e-3})
     log.failed("a", "no luck")
     said: list[str] = []
     log.ctx.say = said.append
     assert stage._stand(log.ctx, log.shared, log.table, retry_failed=False) == []
-    assert said == [stage.NOT_RESUMABLE] and log.table.count() == 0
+    assert said == [NOT_RESUMABLE] and log.table.count() == 0
+
+
+@pytest.fixture
+def planned(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """`planned(log)`: what a dry run says of the sweep that `log` writes down."""
+    monkeypatch.setattr(room, "check_room", lambda *_: None)
+    monkeypatch.setattr(room, "told", lambda *_: [])
+
+    def plan(log: Log, **asked: bool) -> list[str]:
+        monkeypatch.setattr(stage, "read_shared", lambda ctx: replace(log.shared, name="s"))
+        return stage.plan(log.ctx, **asked)
+
+    return plan
+
+
+def ended(log: Log, *statuses: str) -> Log:
+    """`log`, of whose trials the next have ended so."""
+    for trial, status in zip(trials(log.shared.config)[len(log.rows) :], statuses, strict=False):
+        log.begin(trial.name, dict(trial.point))
+        log.end(trial.name, outcome(0.1) | {"status": status, "reason": ""})
+    return log
+
+
+def test_a_dry_run_of_an_interrupted_population_says_that_all_of_it_begins_anew(
+    log: Log, planned: Callable[..., list[str]]
+) -> None:
+    said, caution = planned(ended(log, "ok"))
+    assert said.startswith("sweep s: 2 of 2 trials to run on 30 tracks") and caution == NOT_RESUMABLE
+    assert log.table.count() == 1, "and leaves it as it is"
+    assert planned(ended(log, "ok")) == ["sweep s: 0 of 2 trials to run on 30 tracks"]
+
+
+def test_a_dry_run_counts_the_trials_that_are_to_be_tried_again(log: Log, planned: Callable[..., list[str]]) -> None:
+    tune = log.shared.tune.model_copy(update={"scheduler": "asha"})
+    log.shared = replace(log.shared, tune=tune, config=log.shared.config.model_copy(update={"tune": tune}))
+    ended(log, "failed", "ok")
+    assert planned(log) == ["sweep s: 0 of 2 trials to run on 30 tracks"]
+    said, caution = planned(log, retry_failed=True)
+    assert said.startswith("sweep s: 1 of 2 trials to run on 30 tracks") and caution == NOT_COMPARED
 
 
 def test_the_board_tells_each_trial_once(log: Log, capsys: pytest.CaptureFixture[str]) -> None:

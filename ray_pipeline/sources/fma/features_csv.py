@@ -65,7 +65,7 @@ def read(path: Path, columns: Sequence[Column]) -> Published:
         found.line.append(line)
         texts = [cells[at] for at in places]
         try:
-            values = list(map(float, texts))
+            values = _numbers(texts)
         except ValueError:
             values = [_number(text) for text in texts]
             odd = {at: texts[at].strip() for at, value in enumerate(values) if math.isnan(value)}
@@ -89,8 +89,16 @@ def _place(header: Header, column: Column, path: Path) -> int:
     raise SourceError(f"{path}:1: has no column {feature} {statistic} {number:02d}")
 
 
+def _numbers(texts: list[str]) -> list[float]:
+    """All of `texts`; ValueError where one is no number, as Python's own spellings 1_5 and ١٥ are none in a table."""
+    together = "".join(texts)
+    if "_" in together or not together.isascii():
+        raise ValueError(texts)
+    return list(map(float, texts))
+
+
 def _number(text: str) -> float:
     try:
-        return float(text)
+        return _numbers([text])[0]
     except ValueError:
         return math.nan
