@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ray_pipeline.metrics.artists import known_artists
+
 Row = Mapping[str, Any]
 
 
@@ -73,13 +75,28 @@ class ReportData:
 
 @dataclass(frozen=True)
 class Cluster:
-    """One cluster: its size, its commonest labels, and the tracks nearest its centre."""
+    """One cluster: its size, its commonest labels and artist, and the tracks nearest its centre."""
 
     number: int
     size: int
     with_words: int | None
     labels: list[tuple[str, int, float]]
     nearest: list[Row]
+    artist: Artist | None = None
+
+
+@dataclass(frozen=True)
+class Artist:
+    """The most frequent artist of a cluster: `n` of its tracks, of `n_known` whose artist is known."""
+
+    name: str
+    n: int
+    n_known: int
+
+    @property
+    def share(self) -> float:
+        """As `metrics.artists.shares` has it."""
+        return self.n / self.n_known
 
 
 def finite(value: Any) -> float | None:
@@ -132,4 +149,16 @@ def _cluster(number: int, rows: list[Row], nearest: int, labels: int) -> Cluster
         with_words=sum(map(bool, words)) if words else None,
         labels=[(name, count, count / total) for name, count in named.most_common(labels)],
         nearest=(ranked or rows)[:nearest],
+        artist=_artist(rows),
     )
+
+
+def _artist(rows: list[Row]) -> Artist | None:
+    """None where no artist is known. Names are compared as scores compare them, and written as they are found first."""
+    written = [name if isinstance(name := row.get("artist"), str) else None for row in rows]
+    plain = known_artists(written)
+    counts = Counter(name for name in plain if name)
+    if not counts:
+        return None
+    ((most, n),) = counts.most_common(1)
+    return Artist(str(written[plain.index(most)]), n, counts.total())

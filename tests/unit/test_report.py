@@ -11,11 +11,13 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ray_pipeline.metrics import METRICS as METRIC_SHELF
+from ray_pipeline.metrics.artists import shares
 from ray_pipeline.report import atlas, plots
-from ray_pipeline.report.data import ReportData, Verdict, clusters
+from ray_pipeline.report.data import Artist, ReportData, Verdict, clusters
 from ray_pipeline.report.html import displayed, render, write
 from ray_pipeline.report.scores import scores
 from ray_pipeline.report.story import lead, number, p_value
@@ -385,6 +387,28 @@ def test_nearest_are_the_least_distant_and_missing_distances_come_never_first() 
     (found,) = clusters(rows, nearest=2)
     assert [r["track_id"] for r in found.nearest] == ["1.0", "2.0"]
     assert found.size == 5
+
+
+def by(artists: list[Any], cluster: int = 0) -> list[dict[str, Any]]:
+    return [{"track_id": f"{cluster}-{i}", "cluster": cluster, "artist": name} for i, name in enumerate(artists)]
+
+
+def test_a_cluster_names_its_most_frequent_artist_with_the_share_that_is_scored() -> None:
+    rows = [
+        *by(["Nina  Simone", "nina simone", "Miles", None, "Various Artists"]),
+        *by(["Miles", "Miles", "Ella"], 1),
+        *by([None, "", math.nan], 2),
+    ]
+    artists = [name if isinstance(name := row["artist"], str) else None for row in rows]
+    expected = shares(np.array([row["cluster"] for row in rows]), artists)
+    found = {cluster.number: cluster.artist for cluster in clusters(rows)}
+    assert {number: one.share for number, one in found.items() if one} == pytest.approx(expected)
+    assert found[0] == Artist("Nina  Simone", 2, 3) and found[1] == Artist("Miles", 2, 3) and found[2] is None
+    page = render(full(tracks=rows))
+    assert re.findall(r'most often by <bdi class="artist">(.*?)</bdi>, (.*?)</p>', page) == [
+        ("Nina  Simone", "67% of the 3 whose artist is known"),
+        ("Miles", "67%"),
+    ]
 
 
 def test_kl_threshold_lies_between_active_and_inactive() -> None:

@@ -252,9 +252,11 @@ def test_a_trial_tells_all_its_scores_at_each_rung(whole: Collection, monkeypatc
     grid = {"training.learning_rate": {"grid": [1e-3]}, "scheduler": "asha", "gates": {"reconstruction": False}}
     scoring = {"label": "genre", "seeds": 2, "null_draws": 2, "permutations": 10}
     model, training = {"kind": "beta", "latent_dim": 2}, {"epochs": 2, "batch_size": 16, "num_workers": 0}
-    shared = shared_with(whole, grid, scoring=scoring, model=model, training=training)
+    shared = shared_with(replace(whole, factors={}), grid, scoring=scoring, model=model, training=training)
+    shared = replace(shared, name="of this test")  # a worker keeps what it cut for a sweep
     reported: list[dict[str, Any]] = []
     monkeypatch.setattr(tune, "report", lambda told, **_: reported.append(told))
+    monkeypatch.setattr(tune, "get_checkpoint", lambda: None)
     sweep_trial.run_trial({"spec": {"point": {"training.learning_rate": 1e-3}}}, shared)
     (rung,) = (told for told in reported if "standing" in told)
     scores, outcome = dict(rung["scores"]), reported[-1]["outcome"]
