@@ -29,6 +29,7 @@ from ray_pipeline.stages.probe import ProbeFiles
 from ray_pipeline.store import Table, digest
 
 VERSION = 1
+FILES_RECIPE = {"stage": "files", "version": VERSION}
 WORTH = 128  # files; each takes a hundredth of a second or two
 LOOKS_AT_ONCE = 32  # at objects, each of which takes a request
 
@@ -38,7 +39,7 @@ Seen = tuple[int, int, str, str]
 
 def tracks_table(ctx: Context) -> Table:
     """Where this config's tracks lie."""
-    return ctx.table("tracks", digest({"stage": "ingest", "version": VERSION, "seed": ctx.config.seed, **_source(ctx)}))
+    return ctx.table("tracks", digest(_recipe(ctx)))
 
 
 def read_tracks(ctx: Context) -> list[Row]:
@@ -57,9 +58,9 @@ def ingest(ctx: Context) -> int:
     """Look at what the source names; how many files had to be opened."""
     with ctx.timed("ingest"), ctx.store.lease("tracks"):
         entries = _entries(ctx)
-        files = ctx.table("files", digest({"stage": "files", "version": VERSION}))
+        files = ctx.table("files", digest(FILES_RECIPE))
         mended(files, ctx)
-        files.create(schemas.FILES)
+        files.create(schemas.FILES, FILES_RECIPE)
         seen = _seen(files)
         stats = _looked_at(entries)
         todo, stale = _to_open(entries, stats, seen)
@@ -88,8 +89,9 @@ def _listed(size: int, mtime_ns: int) -> Sighting | BadAudio:
     return Sighting(size, mtime_ns) if size else audio.EMPTY
 
 
-def _source(ctx: Context) -> dict[str, Any]:
-    return {"source": ctx.config.source.model_dump(mode="json")}
+def _recipe(ctx: Context) -> dict[str, Any]:
+    source = ctx.config.source.model_dump(mode="json")
+    return {"stage": "ingest", "version": VERSION, "seed": ctx.config.seed, "source": source}
 
 
 def _entries(ctx: Context) -> list[Entry]:
@@ -199,7 +201,7 @@ def _hint(tracks: list[Row], ctx: Context) -> None:
 def _settle(table: Table, tracks: list[Row], ctx: Context) -> bool:
     """Set the table to `tracks`, in one commit, unless it says so already; whether it had to be."""
     mended(table, ctx)
-    table.create(schemas.TRACKS, {"stage": "ingest", "version": VERSION, **_source(ctx)})
+    table.create(schemas.TRACKS, _recipe(ctx))
     rows = pa.Table.from_pylist(tracks, schema=table.schema())
     if table.read().sort_by("track_id").equals(rows):
         return False
