@@ -21,7 +21,7 @@ from ray_pipeline.audio.ffmpeg import NEEDS_FFMPEG
 from ray_pipeline.errors import SourceError, install
 from ray_pipeline.s3_address import is_s3
 from ray_pipeline.schemas import Status
-from ray_pipeline.sources.base import Entry, to_path
+from ray_pipeline.sources.base import Entry, SourceParams, to_path
 from ray_pipeline.stages.blocks import Job, Row, run_job
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.plan import mended
@@ -42,6 +42,11 @@ def tracks_table(ctx: Context) -> Table:
     return ctx.table("tracks", digest(_recipe(ctx)))
 
 
+def files_table(ctx: Context) -> Table:
+    """Where what was seen of files lies, of whatever source."""
+    return ctx.table("files", digest(FILES_RECIPE))
+
+
 def read_tracks(ctx: Context) -> list[Row]:
     """The tracks of this config as rows, by track_id.
 
@@ -58,7 +63,7 @@ def ingest(ctx: Context) -> int:
     """Look at what the source names; how many files had to be opened."""
     with ctx.timed("ingest"), ctx.store.lease("tracks"):
         entries = _entries(ctx)
-        files = ctx.table("files", digest(FILES_RECIPE))
+        files = files_table(ctx)
         mended(files, ctx)
         files.create(schemas.FILES, FILES_RECIPE)
         seen = _seen(files)
@@ -72,6 +77,24 @@ def ingest(ctx: Context) -> int:
         ctx.run.done["ingest"] = len(todo) + sum(not entry.uri for entry in entries if told)
         ctx.count("tracks", Counter(row["status"] for row in tracks))
     return len(todo)
+
+
+def left_to_open(ctx: Context) -> tuple[int, int]:
+    """How many tracks the source names, and how many files `ingest` would open: listed and looked at, nothing is written.
+
+    Raises
+    ------
+    SourceError
+        The source names no tracks, or cannot be read.
+    """
+    source = ctx.config.source
+    if isinstance(source, SourceParams) and source.makes:
+        # To list them would make them.
+        n = min(count for count in (source.makes, source.sample, source.limit) if count)
+        return n, n
+    entries, files = _entries(ctx), files_table(ctx)
+    todo, _ = _to_open(entries, _looked_at(entries), _seen(files) if files.exists() else {})
+    return len(entries), len(todo)
 
 
 def _looked_at(entries: list[Entry]) -> dict[str, Sighting | BadAudio]:

@@ -110,10 +110,14 @@ def test_an_autoscalers_own_file_is_read(context: Any, tmp_path: Path, monkeypat
     assert room.growth(ctx) == []
 
 
-def test_a_dry_run_tells_what_there_is_and_what_it_takes(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_tells_what_there_is_and_what_it_takes(
+    context: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(room, "connected", lambda: False)
     monkeypatch.setattr(session, "connect", lambda ctx: pytest.fail("a Ray was started"))
-    said = dry_run(context("run", source=SOURCE, training={"num_workers": 2}))
+    (tmp_path / "a.wav").write_bytes(b"listed, and not opened")
+    source = {"kind": "folder", "root": str(tmp_path)}
+    said = dry_run(context("run", source=source, training={"num_workers": 2}))
     assert said[0].startswith("there is  this machine: 2 CPUs")
     assert "featurize: a worker with 0.9 CPUs; room for 2" in said
     assert "train: 2 workers, each with 0.9 CPUs; room for 2" in said
