@@ -58,7 +58,7 @@ def report(store: Store) -> None:
 
 
 def verify(store: Store) -> None:
-    """Compare every data file with its checksum, and every table's keys with its promise of one row a track."""
+    """Compare data files with their checksums, datasets with their recipes, tables with their promise of one row a track."""
     with exits():
         from ray_pipeline.store import open_store
         from ray_pipeline.store.verify import verify as look
@@ -69,7 +69,7 @@ def verify(store: Store) -> None:
             err.print(f"[bold red]damaged:[/] {safe(problem)}")
         out.print(f"{len(place.datasets())} datasets, {len(problems)} problems")
         if problems:
-            err.print("[dim]the next run of the stage that made it drops what is damaged and makes it again[/]")
+            err.print("[dim]the next run of the stage that made it drops what is damaged, and makes what is missing[/]")
             raise typer.Exit(1)
 
 

@@ -27,6 +27,11 @@ class SourceParams(Params):
     limit: int | None = Field(default=None, ge=1, description="take only the first this many tracks")
     sample: int | None = Field(default=None, ge=1, description="take this many tracks drawn by the seed")
 
+    @property
+    def makes(self) -> int:
+        """How many tracks `list_tracks` itself makes, where they are not there yet; 0 where it only lists."""
+        return 0
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

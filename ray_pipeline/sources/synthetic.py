@@ -30,6 +30,10 @@ class Params(SourceParams):
 
     n_tracks: int = Field(default=96, ge=1, description="how many tracks, spread evenly over the eight styles")
 
+    @property
+    def makes(self) -> int:
+        return self.n_tracks
+
 
 def list_tracks(
     params: Params, *, store: str, seed: int, progress: Progress | None = None, note: Note | None = None

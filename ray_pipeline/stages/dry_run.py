@@ -11,7 +11,7 @@ from ray_pipeline.stages.checks import check_cluster, check_settings, weights_to
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.embed import texts_left
 from ray_pipeline.stages.featurize import feature_table, upstream_of_lyrics
-from ray_pipeline.stages.ingest import read_tracks, tracks_table
+from ray_pipeline.stages.ingest import left_to_open, read_tracks, tracks_table
 from ray_pipeline.stages.job import Row
 from ray_pipeline.stages.plan import make_plan
 from ray_pipeline.stages.train import models_left, seeds
@@ -28,6 +28,8 @@ def dry_run(ctx: Context) -> list[str]:
     ------
     ConfigError, ResourceError
         The config asks for what cannot be, or for what no node will ever have.
+    SourceError
+        Nothing is ingested yet, and the source names no tracks, or cannot be read.
     WeightsError
         A model's weights cannot be had; those that are only yet to be fetched are told, and not fetched.
     """
@@ -40,9 +42,7 @@ def dry_run(ctx: Context) -> list[str]:
 
 def _work(ctx: Context, command: str) -> list[str]:
     if not tracks_table(ctx).exists():
-        return [
-            f"{ctx.store.root}: nothing is ingested yet, so nothing is known of the tracks; first: ray-pipeline ingest"
-        ]
+        return _all_of_it(ctx, command)
     if command == "audit":
         return _audit(ctx)
     tracks = read_tracks(ctx)
@@ -55,6 +55,21 @@ def _work(ctx: Context, command: str) -> list[str]:
         lines += words
         before += todo
     return [*lines, _models(ctx, before)]
+
+
+def _all_of_it(ctx: Context, command: str) -> list[str]:
+    """The work on a source that was never ingested, as far as listing it tells."""
+    n, to_open = left_to_open(ctx)
+    lines = [f"{ctx.store.root}: nothing is ingested yet; the source names {n:,} tracks, all of them to do"]
+    if command not in {"run", "ingest"}:
+        lines.append("first: ray-pipeline ingest")
+    lines.append(_left(ctx, "ingest", "ingest", to_open, "files"))
+    if command in {"ingest", "audit"}:
+        return lines
+    lines += [_left(ctx, "featurize", f"feature {name}", n) for name in ctx.config.features]
+    if has_lyrics(ctx):
+        lines.append(_left(ctx, "transcribe", "lyrics", n))
+    return [*lines, _models(ctx, n)]
 
 
 def _audit(ctx: Context) -> list[str]:

@@ -37,11 +37,12 @@ def evaluate(ctx: Context) -> int:
             ctx.table("latents", name)  # noted, though nothing may be left to read it for
         ctx.run.experiments = [found for _, found in ids.values()]
         clusters = ctx.table("clusters", ctx.run.experiments[0])
-        scores = ctx.table("scores", _scores_recipe(ctx, collection))
+        recipe = _scores_recipe(ctx, collection)
+        scores = ctx.table("scores", digest(recipe))
         done = 0
-        for table, schema in ((clusters, schemas.CLUSTERS), (scores, schemas.SCORES)):
+        for table, schema, made_by in ((clusters, schemas.CLUSTERS, None), (scores, schemas.SCORES, recipe)):
             mended(table, ctx)
-            table.create(schema)
+            table.create(schema, made_by)
         told = all(_folder(ctx.store, found).is_file(TOLD) for found in ctx.run.experiments)
         if not (told and _stands(clusters, scores, collection)):
             rows = _all(ctx, collection, ids, clusters)
@@ -122,8 +123,8 @@ def _cluster_rows(
     return pa.table(columns, schema=table.schema())
 
 
-def _scores_recipe(ctx: Context, collection: Collection) -> str:
+def _scores_recipe(ctx: Context, collection: Collection) -> dict[str, Any]:
     scoring = ctx.config.scoring.model_dump(mode="json")
     held_against = json.dumps([collection.labels, collection.artists, collection.factors])
     known = hashlib.blake2b(held_against.encode(), digest_size=8).hexdigest()
-    return digest({"version": VERSION, "experiments": ctx.run.experiments, "scoring": scoring, "known": known})
+    return {"version": VERSION, "experiments": ctx.run.experiments, "scoring": scoring, "known": known}

@@ -26,7 +26,7 @@ from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.ingest import read_tracks
 from ray_pipeline.stages.job import Begin
 from ray_pipeline.stages.plan import Plan, copy_rows, make_plan, mended, prepare, rows_of, stand_ins
-from ray_pipeline.store import Table, digest
+from ray_pipeline.store import Table, name_by
 
 VERSION = 1
 WORTH = 16  # tracks; each takes a quarter of a second or so
@@ -35,8 +35,7 @@ NO_AUDIO = "no audio file: the track is known by its metadata alone"
 
 def feature_table(ctx: Context, name: str) -> Table:
     """Where the feature `name` of this config lies."""
-    recipe = _recipe(ctx, name)
-    return ctx.table("features", f"{name}-{digest(recipe)}")
+    return ctx.table("features", name_by(_recipe(ctx, name)))
 
 
 def featurize(ctx: Context) -> int:

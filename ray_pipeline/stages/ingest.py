@@ -21,7 +21,7 @@ from ray_pipeline.audio.ffmpeg import NEEDS_FFMPEG
 from ray_pipeline.errors import SourceError, install
 from ray_pipeline.s3_address import is_s3
 from ray_pipeline.schemas import Status
-from ray_pipeline.sources.base import Entry, to_path
+from ray_pipeline.sources.base import Entry, SourceParams, to_path
 from ray_pipeline.stages.blocks import Job, Row, run_job
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.plan import mended
@@ -29,6 +29,7 @@ from ray_pipeline.stages.probe import ProbeFiles
 from ray_pipeline.store import Table, digest
 
 VERSION = 1
+FILES_RECIPE = {"stage": "files", "version": VERSION}
 WORTH = 128  # files; each takes a hundredth of a second or two
 LOOKS_AT_ONCE = 32  # at objects, each of which takes a request
 
@@ -38,7 +39,12 @@ Seen = tuple[int, int, str, str]
 
 def tracks_table(ctx: Context) -> Table:
     """Where this config's tracks lie."""
-    return ctx.table("tracks", digest({"stage": "ingest", "version": VERSION, "seed": ctx.config.seed, **_source(ctx)}))
+    return ctx.table("tracks", digest(_recipe(ctx)))
+
+
+def files_table(ctx: Context) -> Table:
+    """Where what was seen of files lies, of whatever source."""
+    return ctx.table("files", digest(FILES_RECIPE))
 
 
 def read_tracks(ctx: Context) -> list[Row]:
@@ -57,9 +63,9 @@ def ingest(ctx: Context) -> int:
     """Look at what the source names; how many files had to be opened."""
     with ctx.timed("ingest"), ctx.store.lease("tracks"):
         entries = _entries(ctx)
-        files = ctx.table("files", digest({"stage": "files", "version": VERSION}))
+        files = files_table(ctx)
         mended(files, ctx)
-        files.create(schemas.FILES)
+        files.create(schemas.FILES, FILES_RECIPE)
         seen = _seen(files)
         stats = _looked_at(entries)
         todo, stale = _to_open(entries, stats, seen)
@@ -71,6 +77,24 @@ def ingest(ctx: Context) -> int:
         ctx.run.done["ingest"] = len(todo) + sum(not entry.uri for entry in entries if told)
         ctx.count("tracks", Counter(row["status"] for row in tracks))
     return len(todo)
+
+
+def left_to_open(ctx: Context) -> tuple[int, int]:
+    """How many tracks the source names, and how many files `ingest` would open: listed and looked at, nothing is written.
+
+    Raises
+    ------
+    SourceError
+        The source names no tracks, or cannot be read.
+    """
+    source = ctx.config.source
+    if isinstance(source, SourceParams) and source.makes:
+        # To list them would make them.
+        n = min(count for count in (source.makes, source.sample, source.limit) if count)
+        return n, n
+    entries, files = _entries(ctx), files_table(ctx)
+    todo, _ = _to_open(entries, _looked_at(entries), _seen(files) if files.exists() else {})
+    return len(entries), len(todo)
 
 
 def _looked_at(entries: list[Entry]) -> dict[str, Sighting | BadAudio]:
@@ -88,8 +112,9 @@ def _listed(size: int, mtime_ns: int) -> Sighting | BadAudio:
     return Sighting(size, mtime_ns) if size else audio.EMPTY
 
 
-def _source(ctx: Context) -> dict[str, Any]:
-    return {"source": ctx.config.source.model_dump(mode="json")}
+def _recipe(ctx: Context) -> dict[str, Any]:
+    source = ctx.config.source.model_dump(mode="json")
+    return {"stage": "ingest", "version": VERSION, "seed": ctx.config.seed, "source": source}
 
 
 def _entries(ctx: Context) -> list[Entry]:
@@ -199,7 +224,7 @@ def _hint(tracks: list[Row], ctx: Context) -> None:
 def _settle(table: Table, tracks: list[Row], ctx: Context) -> bool:
     """Set the table to `tracks`, in one commit, unless it says so already; whether it had to be."""
     mended(table, ctx)
-    table.create(schemas.TRACKS, {"stage": "ingest", "version": VERSION, **_source(ctx)})
+    table.create(schemas.TRACKS, _recipe(ctx))
     rows = pa.Table.from_pylist(tracks, schema=table.schema())
     if table.read().sort_by("track_id").equals(rows):
         return False

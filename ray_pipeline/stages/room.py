@@ -61,6 +61,8 @@ def asks_of(ctx: Context, command: str, nodes: list[Node]) -> list[Ask]:
     found = [Ask(name, CPUS_PER_ACTOR) for name in ("ingest", "featurize")]
     if config.lyrics.kind != "none":
         found += [Ask(name, *row) for name in ("transcribe", "embed")]
+        # What a GPU hears is decoded at the same time, by workers that take no GPU.
+        found += [Ask("transcribe", CPUS_PER_ACTOR, what="decoder")] if gpus else []
     training = config.training
     if training.num_workers:
         on_gpu = training.use_gpu is True or (training.use_gpu == "auto" and gpus)

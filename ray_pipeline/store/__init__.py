@@ -10,7 +10,7 @@ from ray_pipeline.store.files import Folder, folder_at
 from ray_pipeline.store.fragments import Written, write_fragment
 from ray_pipeline.store.lease import Lease
 from ray_pipeline.store.place import Store, open_store
-from ray_pipeline.store.recipe import digest
+from ray_pipeline.store.recipe import digest, name_by
 from ray_pipeline.store.runs import Run, all_runs, latest_run, record_run
 from ray_pipeline.store.table import Table
 
@@ -25,6 +25,7 @@ __all__ = [
     "digest",
     "folder_at",
     "latest_run",
+    "name_by",
     "open_store",
     "record_run",
     "write_fragment",

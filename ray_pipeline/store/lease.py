@@ -86,6 +86,13 @@ class Lease:
                 hint="what this one had committed is kept; run it again when the other has ended",
             )
 
+    def is_held(self) -> bool:
+        """Whether somebody writes now, or was killed over it: whoever comes to an end leaves the lease empty."""
+        try:
+            return bool(_read(self._folder.read(self._file)))
+        except FileNotFoundError:
+            return False
+
     def _take(self, data: bytes) -> bytes:
         held = _read(data)
         # It may be ours already: a put that was tried again had been done.

@@ -88,6 +88,12 @@ class Store:
             if path.is_file() and known.get(name) != path.stat().st_size:
                 there.write(name, path.read_bytes())
 
+    def remove(self, name: str) -> None:
+        """Take away a file or folder, and what stands for it here, which `keep` would put there again."""
+        self.files.remove(name)
+        if not isinstance(self.root, Path):
+            folder_at(self._here()).remove(name)
+
     def datasets(self, table: str = "") -> list[Table]:
         """Every dataset that lies in the store, or those of one table, by name."""
         tables = [table] if table else self.files.names()

@@ -1,12 +1,13 @@
 """What nothing in a store refers to any more: found, listed, and taken away when asked to.
 
-A run refers to the datasets it read or wrote, to the models whose latents it has and to its experiments. What no run in
-``runs/`` refers to, what killed runs left in ``scratch/``, former versions of datasets, and files that belong to none are
+A run refers to the datasets it read or wrote, to the models whose latents it has, to its experiments and sweeps. What no run
+in ``runs/`` refers to, what killed runs left in ``scratch/``, former versions of datasets, and files that belong to none are
 rubbish. To let go of a run, remove its file in ``runs/`` first.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from ray_pipeline.store.fragments import ENDING, SUMS
 from ray_pipeline.store.place import Store
 from ray_pipeline.store.runs import Run, all_runs
 
+PAGE = re.compile(r"sweep-(.+)\.html")
 WRITERS = ("tracks", "features", "lyrics", "text_vectors", "models", "scores", "audit")
 
 
@@ -61,7 +63,7 @@ def prune(store: Store) -> int:
             if problems := table.damage():
                 raise Damaged(problems[0], hint="`ray-pipeline run CONFIG` makes it again; prune afterwards")
         for one in rubbish(store):
-            store.files.remove(one.name)
+            store.remove(one.name)
         for table in kept:
             table.compact()
         return before - store.files.size("")
@@ -89,13 +91,23 @@ def _datasets(store: Store, runs: list[Run]) -> Iterator[Rubbish]:
 
 
 def _folders(store: Store, runs: list[Run]) -> Iterator[Rubbish]:
-    """Models, their loss curves and experiments."""
-    models = {PurePosixPath(address).stem for run in runs for address in run.tables.get("latents", [])}
+    """Models, their loss curves and experiments; event files and pages of sweeps."""
+    models, sweeps = _stems(runs, "latents"), _stems(runs, "trials")
     experiments = {name for run in runs for name in run.experiments}
-    for folder, known in (("models", models), ("tensorboard", models), ("experiments", experiments)):
+    kept = {"models": models, "tensorboard": models, "experiments": experiments, "tune": sweeps}
+    for folder, known in kept.items():
         for name in store.files.names(folder):
             if name not in known:
                 yield _of(store, f"{folder}/{name}", "no run refers to it")
+    for name in store.files.names("report"):
+        page = PAGE.fullmatch(name)
+        if page and page[1] not in sweeps:
+            yield _of(store, f"report/{name}", "no run refers to its sweep")
+
+
+def _stems(runs: list[Run], table: str) -> set[str]:
+    """What the datasets of `table` that runs refer to are named by."""
+    return {PurePosixPath(address).stem for run in runs for address in run.tables.get(table, [])}
 
 
 def _scratch(store: Store) -> Iterator[Rubbish]:

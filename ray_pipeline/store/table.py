@@ -66,9 +66,17 @@ class Table:
             lance.write_dataset(schema.empty_table(), self.uri, mode="create", storage_options=options(self.uri))
 
     def recipe(self) -> dict[str, Any]:
-        """What the dataset was made with."""
+        """What the dataset was made with; nothing where that was not written down.
+
+        Raises
+        ------
+        ValueError
+            What stands there is no recipe.
+        """
         metadata = self._open().schema.metadata or {}
-        found: dict[str, Any] = json.loads(metadata.get(b"recipe", b"{}"))
+        found = json.loads(metadata.get(b"recipe", b"{}"))
+        if not isinstance(found, dict):
+            raise ValueError(f"a JSON mapping is needed, not {type(found).__name__}")
         return found
 
     def schema(self) -> pa.Schema:

@@ -153,8 +153,10 @@ def test_dry_run_makes_nothing(folder: Path, first: Any, tmp_path: Path) -> None
     assert "feature mfcc: 0 tracks to do" in said
     assert re.search(r"feature mfcc_stats: 6 tracks to do, about \S+ s", said)
     assert [path for path in sorted(folder.rglob("*")) if path not in before] == [folder / "job.yaml"]
+    write(tmp_path / "music/a.wav")
     code, said = finish("run", config_file(tmp_path), "--dry-run")
     assert code == 0, said
+    assert "ingest: 1 files to do" in said
     assert not (tmp_path / "store").exists()
 
 

@@ -51,6 +51,11 @@ def test_ray_and_python_are_those_that_were_tested(cluster: dict[str, Any]) -> N
     assert f"ray=={version('ray')}" in pinned
 
 
+def test_nodes_have_what_stores_on_s3_and_weights_without_a_hub_need(cluster: dict[str, Any]) -> None:
+    (line,) = [line for line in cluster["setup_commands"] if "pip install" in line]
+    assert line.endswith("'.[offline,s3]'")
+
+
 def test_nothing_answers_without_the_token_and_the_dashboard_is_on_loopback(cluster: dict[str, Any]) -> None:
     starts = [
         line for key in ("head", "worker") for line in cluster[f"{key}_start_ray_commands"] if "ray start" in line

@@ -88,5 +88,6 @@ def test_images_are_pinned_not_root_and_have_both_targets() -> None:
     assert stages == {f"rayproject/ray:{version('ray')}-py311-{kind}": kind for kind in ("cpu", "gpu")}
     assert text.count("USER ray\n") == 2 and "USER root" not in text
     assert text.count("--constraint constraints.txt") == 4
+    assert re.findall(r"'\.\[(\S+)\]'", text) == ["offline,s3"] * 2, "weights without a hub, and stores on s3://"
     for source in re.findall(r"^COPY --chown=\S+ (.+) \S+$", text, re.M):
         assert all((DEPLOY.parent / name).exists() for name in source.split()), source

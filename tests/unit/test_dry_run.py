@@ -1,4 +1,4 @@
-"""A dry run tells of weights that are not on this machine, and fetches none."""
+"""A dry run tells of the work and of weights that are yet to be fetched; it writes and fetches nothing, and starts no Ray."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 from whisper_checkpoints import save
 
 from ray_pipeline import schemas
-from ray_pipeline.errors import NotFetched
+from ray_pipeline.errors import NotFetched, SourceError
 from ray_pipeline.lyrics import openai_checkpoint, weights
-from ray_pipeline.stages import room
+from ray_pipeline.stages import room, session
 from ray_pipeline.stages.dry_run import dry_run
-from ray_pipeline.stages.ingest import tracks_table
+from ray_pipeline.stages.ingest import files_table, tracks_table
 from ray_pipeline.stages.transcribe import lyrics_recipe
 
-SOURCE = {"kind": "folder", "root": "/"}
+SOURCE = {"kind": "folder", "root": ""}
 TINY = {"backend": "openai-whisper", "model": "tiny"}
 TEXT = {"model": "paraphrase-MiniLM-L3-v2"}
 NO_TINY = "lyrics.model: the weights of 'tiny' are not on this machine: they are yet to be fetched from "
@@ -28,7 +28,7 @@ NO_TEXT = "text.model: the weights of 'sentence-transformers/paraphrase-MiniLM-L
 
 @pytest.fixture(autouse=True)
 def nothing_is_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Empty caches that stay so; who reaches for the network fails the test."""
+    """Empty caches that stay so, and a folder of one file; who reaches for the network fails the test."""
     constants = pytest.importorskip("huggingface_hub.constants")
     snapshot = weights._snapshot
 
@@ -43,6 +43,10 @@ def nothing_is_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Itera
     monkeypatch.setattr(openai_checkpoint, "_download", lambda url, *_: pytest.fail(f"fetched {url}"))
     monkeypatch.setattr(socket.socket, "connect", lambda self, address: pytest.fail(f"connected to {address}"))
     monkeypatch.setattr(room, "connected", lambda: False)
+    monkeypatch.setattr(session, "connect", lambda ctx: pytest.fail("started Ray"))
+    monkeypatch.setitem(SOURCE, "root", str(tmp_path / "music"))
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music/a.wav").write_bytes(b"listed, and not opened")
     yield
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
 
@@ -107,3 +111,61 @@ def test_only_a_dry_run_leaves_them(context: Any) -> None:
     ctx.dry = True
     with pytest.raises(NotFetched, match="yet to be fetched"):
         lyrics_recipe(ctx)
+
+
+LATER = ["feature mfcc: 3 tracks to do", "lyrics: 3 tracks to do", "models: 1 models to do, once their views are there"]
+FIRST = ["first: ray-pipeline ingest"]
+TWO_OPENED = ["ingest: 2 files to do"]
+
+
+@pytest.fixture
+def music(tmp_path: Path) -> Path:
+    """Three tracks, of which an empty one need not be opened, and what is none."""
+    music = tmp_path / "music"
+    (music / "deep").mkdir()
+    (music / "deep/b.mp3").write_bytes(b"also listed")
+    (music / "empty.wav").touch()
+    (music / "notes.txt").write_text("no music")
+    return music
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("run", [*TWO_OPENED, *LATER]),
+        ("ingest", TWO_OPENED),
+        ("featurize", [*FIRST, *TWO_OPENED, *LATER]),
+        ("audit", [*FIRST, *TWO_OPENED]),
+    ],
+)
+def test_before_ingest_the_source_is_listed(context: Any, music: Path, command: str, told: list[str]) -> None:
+    ctx = context(command, source=SOURCE, lyrics=TINY)
+    said = dry_run(ctx)
+    at = said.index(f"{ctx.store.root}: nothing is ingested yet; the source names 3 tracks, all of them to do")
+    assert said[at + 1 :] == told
+    assert not Path(ctx.store.root).exists()
+
+
+def test_a_file_that_was_opened_for_another_source_is_not_opened_again(context: Any, music: Path) -> None:
+    ctx = context("ingest", source=SOURCE)
+    seen = (music / "a.wav").stat()
+    row = {"uri": str(music / "a.wav"), "content_hash": "c", "status": "ok", "error": ""}
+    row |= {"size": seen.st_size, "mtime_ns": seen.st_mtime_ns}
+    table = files_table(ctx)
+    table.create(schemas.FILES)
+    table.append(pa.Table.from_pylist([row], schema=schemas.FILES))
+    assert dry_run(ctx)[-1] == "ingest: 1 files to do"
+
+
+@pytest.mark.parametrize(("more", "n"), [({}, 24), ({"limit": 5}, 5), ({"limit": 9, "sample": 7}, 7)])
+def test_made_up_music_is_counted_and_not_made(context: Any, more: dict[str, int], n: int) -> None:
+    ctx = context("run", source={"kind": "synthetic", "n_tracks": 24} | more)
+    said = dry_run(ctx)
+    assert f"{ctx.store.root}: nothing is ingested yet; the source names {n} tracks, all of them to do" in said
+    assert f"ingest: {n} files to do" in said
+    assert not Path(ctx.store.root).exists()
+
+
+def test_a_source_that_is_not_there_is_told_as_ingest_would(context: Any, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="nowhere is not a folder"):
+        dry_run(context("run", source={"kind": "folder", "root": str(tmp_path / "nowhere")}))

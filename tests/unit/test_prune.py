@@ -17,6 +17,7 @@ from ray_pipeline.store.table import MANY_FRAGMENTS
 from ray_pipeline.store.verify import verify
 
 SCHEMA = pa.schema([pa.field("track_id", pa.string()), ("value", pa.float32())])
+PAGES = ("index.html", "audit.html", "sweep-s1.html", "sweep-s2.html")
 
 
 def rows(*ids: str) -> pa.Table:
@@ -25,7 +26,7 @@ def rows(*ids: str) -> pa.Table:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """One run with one dataset of many fragments and a model; beside them one of each kind of rubbish."""
+    """One run with a dataset of many fragments, a model and a sweep; beside them one of each kind of rubbish."""
     store = Store(tmp_path / "store")
     kept, gone = store.table("features", "kept"), store.table("features", "gone")
     for table, n in ((kept, MANY_FRAGMENTS + 5), (gone, 1)):
@@ -33,10 +34,15 @@ def store(tmp_path: Path) -> Store:
         for i in range(n):
             table.append(rows(f"{i:03d}"))
     write_fragment(rows("never committed"), kept.uri)
-    tables = {"features": [store.address(kept)], "latents": ["latents/m1.lance"]}
+    store.table("trials", "s2").create(SCHEMA)
+    tables = {"features": [store.address(kept)], "latents": ["latents/m1.lance"], "trials": ["trials/s1.lance"]}
     record_run(store, Run("run", {}, tables=tables, experiments=["e1"]))
-    for name in ("models/m1", "models/m2", "experiments/e1", "experiments/e2", "tensorboard/m2", "scratch/x"):
+    for name in (
+        "models/m1", "models/m2", "experiments/e1", "experiments/e2", "tensorboard/m2", "scratch/x", "tune/s1/t", "tune/s2/t"
+    ):  # fmt: skip
         (store.folder(name) / "file").write_text("something")
+    for name in PAGES:
+        (store.folder("report") / name).write_text("something")
     return store
 
 
@@ -51,6 +57,7 @@ def ids(table: Table) -> list[str]:
 def test_what_no_run_refers_to_is_listed_and_the_rest_is_not(store: Store) -> None:
     found = named(rubbish(store))
     whole = {"features/gone.lance", "models/m2", "experiments/e2", "tensorboard/m2", "scratch/x"}
+    whole |= {"trials/s2.lance", "tune/s2", "report/sweep-s2.html"}
     files = found - whole
     assert whole <= found
     assert {Path(name).parent.as_posix() for name in files} == {
@@ -67,7 +74,8 @@ def test_it_goes_and_what_stays_reads_as_before(store: Store) -> None:
     assert prune(store) > 0
     assert ids(kept) == before
     assert rubbish(store) == [] and verify(store) == []
-    assert (store.root / "models/m1/file").is_file()
+    assert (store.root / "models/m1/file").is_file() and (store.root / "tune/s1/t/file").is_file()
+    assert store.files.names("report") == sorted(set(PAGES) - {"sweep-s2.html"})
     assert len(kept.files()) == 1, "small fragments were put together"
     assert prune(store) <= 0 or rubbish(store) == []
 
@@ -87,7 +95,7 @@ def test_nothing_is_taken_while_something_is_written(store: Store) -> None:
 
 
 def test_nothing_is_taken_where_a_file_is_damaged(store: Store) -> None:
-    data = next(iter(sorted((store.root / "features/kept.lance/data").glob("*"))))
+    data = store.root / "features/kept.lance/data" / min(store.table("features", "kept").files())
     data.write_bytes(b"\0" * data.stat().st_size)
     with pytest.raises(Damaged):
         prune(store)

@@ -14,6 +14,7 @@ from ray_pipeline.stages.dry_run import dry_run
 from ray_pipeline.stages.room import Ask, Node, places
 
 SOURCE = {"kind": "folder", "root": "/"}
+WORDS = {"backend": "openai-whisper", "model": "tiny"}
 
 
 @pytest.fixture
@@ -59,6 +60,7 @@ def test_a_worker_lies_on_one_node() -> None:
         ([(1, 2), (1, 0)], "train", {"training": {"num_workers": 3}}, r"has CPUs for 1"),
         ([(4, 0), (4, 0)], "sweep", {"tune": 6}, r"sweep: a trial takes 6 CPUs, and no node .*: 4 CPUs, 10\.0\.0\.1"),
         ([(0, 1)], "audit", {}, r"audit: a task takes 0\.9 CPUs"),
+        ([(0, 1)], "transcribe", {"lyrics": WORDS}, r"transcribe: a decoder takes 0\.9 CPUs, .*10\.0\.0\.0: 1 GPU"),
     ],
 )
 def test_what_no_node_will_have_is_refused(
@@ -69,6 +71,18 @@ def test_what_no_node_will_have_is_refused(
     with pytest.raises(ResourceError, match=told) as raised:
         room.check_room(cluster(nodes, command, **kw), command)
     assert raised.value.exit_code == 2 and raised.value.hint
+
+
+@pytest.mark.parametrize("nodes", [[(1, 1)], [(0, 1), (1, 0)], [(1, 0)]], ids=["one node", "two", "no GPU"])
+def test_words_are_decoded_on_a_cpu_wherever_they_are_heard(nodes: list[tuple[float, float]], cluster: Any) -> None:
+    ctx = cluster(nodes, "transcribe", lyrics=WORDS)
+    room.check_room(ctx, "transcribe")
+    decoders = [line for line in room.told(ctx, "transcribe") if line.startswith("transcribe: a decoder")]
+    assert decoders == (["transcribe: a decoder with 0.9 CPUs; room for 1"] if any(gpus for _, gpus in nodes) else [])
+
+
+def test_vectors_are_made_on_a_gpu_alone(cluster: Any) -> None:
+    room.check_room(cluster([(0, 1)], "embed", lyrics=WORDS), "embed")
 
 
 def test_nodes_that_may_be_added_count(cluster: Any) -> None:
@@ -96,10 +110,14 @@ def test_an_autoscalers_own_file_is_read(context: Any, tmp_path: Path, monkeypat
     assert room.growth(ctx) == []
 
 
-def test_a_dry_run_tells_what_there_is_and_what_it_takes(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_tells_what_there_is_and_what_it_takes(
+    context: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(room, "connected", lambda: False)
     monkeypatch.setattr(session, "connect", lambda ctx: pytest.fail("a Ray was started"))
-    said = dry_run(context("run", source=SOURCE, training={"num_workers": 2}))
+    (tmp_path / "a.wav").write_bytes(b"listed, and not opened")
+    source = {"kind": "folder", "root": str(tmp_path)}
+    said = dry_run(context("run", source=source, training={"num_workers": 2}))
     assert said[0].startswith("there is  this machine: 2 CPUs")
     assert "featurize: a worker with 0.9 CPUs; room for 2" in said
     assert "train: 2 workers, each with 0.9 CPUs; room for 2" in said

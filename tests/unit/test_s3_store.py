@@ -216,6 +216,18 @@ def test_prune_takes_what_no_run_refers_to(store: Store, table: Table) -> None:
     assert not gone.exists()
 
 
+def test_prune_takes_a_sweeps_page_that_is_not_put_there_again(store: Store, table: Table) -> None:
+    for name in ("report/sweep-gone.html", "report/index.html", "tune/gone/trial/events"):
+        path = store.folder(*name.split("/")[:-1]) / name.rpartition("/")[2]
+        path.write_text("something")
+    store.keep("report")
+    store.keep("tune", "gone")
+    prune(store)
+    store.keep("report")
+    store.keep("tune", "gone")
+    assert (store.files.names("report"), store.files.names("tune")) == (["index.html"], [])
+
+
 def test_prune_stops_where_something_is_written(store: Store, table: Table) -> None:
     store.files.write("scratch/x/y", b"something")
     with store.lease("features"), pytest.raises(LeaseHeld):
