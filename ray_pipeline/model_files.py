@@ -1,6 +1,7 @@
 """A fitted model: `model.safetensors`, `fusion.safetensors`, `card.json` in one folder, on disk or S3, whole or not at all.
 
-The card holds the SHA-256 of both files: a bit that flips among the numbers leaves a safetensors file as valid as before.
+The card holds the SHA-256 of both files: a bit that flips among the numbers leaves a safetensors file as valid as before. On
+S3 their names hold a digest too (`Folder.name_for`), and it is the card that tells which they are.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 from collections.abc import Mapping
 from importlib.metadata import version
 from math import prod
@@ -83,7 +85,8 @@ def write_folder(
 
     Where there are tensors, the JSON gets the key ``sha256``: file name → digest, for `read_tensors`.
     """
-    files = {f"{part}.safetensors": tensor_bytes(_in_order(arrays)) for part, arrays in tensors.items()}
+    parts = {f"{part}.safetensors": tensor_bytes(_in_order(arrays)) for part, arrays in tensors.items()}
+    files = {folder.name_for(part, data): data for part, data in parts.items()}
     digests = {SHA256: {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}} if files else {}
     text = json.dumps({**about, **digests}, indent=1, allow_nan=False)
     folder.write_all({**files, f"{name}.json": f"{text}\n".encode()}, last=f"{name}.json")
@@ -109,6 +112,7 @@ def read_tensors(folder: Folder, name: str, about: Mapping[str, Any] | None = No
 
     `about` is the JSON that `write_folder` wrote beside it: with it, a file that has changed since is refused too.
     """
+    name = _kept_as(name, about or {})
     place = folder.at(name)
     try:
         data = folder.read(name)
@@ -118,6 +122,14 @@ def read_tensors(folder: Folder, name: str, about: Mapping[str, Any] | None = No
     if about is not None:
         _check_digest(place, name, data, about.get(SHA256))
     return tensors
+
+
+def _kept_as(name: str, about: Mapping[str, Any]) -> str:
+    """What the file `name` is called in its folder, as far as `about` tells."""
+    stem, _, ending = name.rpartition(".")
+    files = about.get(SHA256)
+    named = re.compile(rf"{re.escape(stem)}-[0-9a-f]{{16}}\.{re.escape(ending)}")
+    return next(filter(named.fullmatch, files), name) if isinstance(files, dict) else name
 
 
 def _in_order(arrays: Mapping[str, NDArray]) -> dict[str, NDArray]:

@@ -47,6 +47,10 @@ class Folder(Protocol):
         """Set the whole folder to `contents`. Readers look for the file `last`: while it is there, so are the others."""
         ...
 
+    def name_for(self, name: str, data: bytes) -> str:
+        """What `write_all` is to call a file of `data`, so that of two who write the folder neither overwrites the other's."""
+        ...
+
     def is_whole(self, last: str) -> bool:
         """Whether `write_all` came to its end here; what became of the files since is not looked at."""
         ...

@@ -1,6 +1,7 @@
 """A prefix on S3 as a folder of named bytes. An object is put there whole, and what must not be doubled by a conditional put.
 
-There is no rename: of a folder that is written as one, the file that readers look for comes last, and goes first.
+There is no rename: of a folder that is written as one, the file that readers look for comes last, and goes first. The others
+are best called by `name_for`: then who comes too late with that file has overwritten nothing.
 """
 
 from __future__ import annotations
@@ -50,12 +51,17 @@ class S3Folder:
     def write_all(self, contents: Mapping[str, bytes], last: str) -> None:
         _, etag = self._held(last)
         with _allowed():
+            former = self._files()
             for name in contents:
                 if name != last:
                     objects.put(self.at(name), contents[name])
             if not objects.put(self.at(last), contents[last], held=etag) and self.read(last) != contents[last]:
                 raise StoreError(f"{self.at(last)}: another job wrote it meanwhile")
-            objects.remove([self.at(name) for name in self._files() if name not in contents])
+            objects.remove([self.at(name) for name in former if name not in contents])
+
+    def name_for(self, name: str, data: bytes) -> str:
+        stem, dot, ending = name.rpartition(".")
+        return f"{stem}-{hashlib.blake2b(data, digest_size=8).hexdigest()}{dot}{ending}"
 
     def is_whole(self, last: str) -> bool:
         return self.is_file(last)
