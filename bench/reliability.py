@@ -4,7 +4,7 @@
 
 which is `make fuzz`, then ``python bench/reliability.py --fuzz out/fuzz.json --out docs/reliability.md``. A test tells by
 its fixture `cost` (tests/conftest.py) what it saw, before it asserts that nothing was lost. Without ``--only`` all of them
-run, a file after another.
+run, two files at a time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/reliability.md"))
     parser.add_argument("--fuzz", type=Path, help="out/fuzz.json, of `make fuzz`")
     parser.add_argument("--only", nargs="*", choices=FILES, help="some of the files")
+    parser.add_argument(
+        "--workers", type=int, default=2, help="files at a time: most of a test's time is waiting for Ray"
+    )
     options = parser.parse_args()
-    lines, ends = [], {}
-    for file in options.only or FILES:
-        told, ends[file] = _tested(file)
-        lines += told
+    files = options.only or FILES
+    with ThreadPoolExecutor(options.workers) as pool:
+        came = dict(zip(files, pool.map(_tested, files), strict=True))
+    lines, ends = [line for told, _ in came.values() for line in told], {file: end for file, (_, end) in came.items()}
     text = _page(lines, ends, json.loads(options.fuzz.read_text(encoding="utf-8")) if options.fuzz else None)
     print(text)
     options.out.write_text(text, encoding="utf-8")
