@@ -28,7 +28,7 @@ lint: install
 test: install
 	$(PY) -m pytest --numprocesses 2 --dist loadfile -m "not slow" --ignore tests/chaos
 
-# Whole sweeps, jobs submitted to a head, the README's commands, resumed trainings. TURN=0/21 runs one of their 21 files.
+# Whole sweeps, jobs submitted to a head, the README's commands, resumed trainings. TURN=0/22 runs one of their 22 files.
 slow: install
 	$(PY) -m pytest --numprocesses 2 --dist loadfile -m slow --ignore tests/chaos $(if $(TURN),--turn $(TURN))
 

@@ -9,10 +9,13 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from processed import process
+from sounds import tone, write
 
 from ray_pipeline.errors import Damaged, StoreError
 from ray_pipeline.store import Run, Store, Table, record_run
@@ -20,6 +23,7 @@ from ray_pipeline.store.verify import verify
 
 SCHEMA = pa.schema([pa.field("track_id", pa.string()), ("vector", pa.list_(pa.float32(), 1000))])
 SIZE = 2 * 2**20
+N = 160
 
 
 def mount(*args: str) -> None:
@@ -79,6 +83,32 @@ def test_row_23_full_disk_keeps_the_record_that_was_there(disk: Path, table: Tab
     with pytest.raises(StoreError, match=r"runs/.*\.json: No space left on device, [\d,]+ bytes free of"):
         record_run(store, run)
     assert [(disk / "store/runs" / name).read_bytes() for name in store.files.names("runs")] == before
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_row_23_disk_that_fills_under_workers_ends_the_stage_and_the_same_command_does_the_rest(
+    ray_session: Any, disk: Path, tmp_path: Path, cost: Callable[..., None]
+) -> None:
+    """A log-mel takes 16 kB: about a hundred find room."""
+    for i in range(N):
+        write(tmp_path / f"music/{i:03d}.wav", tone(1.1, 8000, hz=200 + i, seed=i), 8000)
+    told = {"features": ["log_mel"], "resources": {"num_cpus": 2, "workers": 2, "block_size": 4}}
+    store, source = disk / "store", {"kind": "folder", "root": str(tmp_path / "music")}
+    process(store, source, "ingest", **told)
+    with pytest.raises(StoreError, match="No space left on device") as ended:
+        process(store, source, "featurize", **told)
+    assert "is the disk full" in ended.value.hint
+    (table,) = Store(store).datasets("features")
+    kept = table.count()
+    assert kept < N and verify(Store(store)) == [], "something was half-committed"
+    mount("-o", f"remount,size={32 * SIZE}", str(disk))
+    ctx = process(store, source, "featurize", **told)
+    ids = table.read()["track_id"].to_pylist()
+    cost("the disk fills, and has room again", "featurize", ids, N)
+    assert ctx.run.done["featurize"] == N - kept
+    assert len(ids) == len(set(ids)) == N
+    assert set(table.read()["status"].to_pylist()) == {"ok"} and verify(Store(store)) == []
 
 
 def test_row_23_read_only_store_can_be_read_and_says_why_it_cannot_be_written(disk: Path, table: Table) -> None:
