@@ -49,11 +49,12 @@ def main() -> None:
         "--workers", type=int, default=2, help="files at a time: most of a test's time is waiting for Ray"
     )
     options = parser.parse_args()
+    fuzz = json.loads(options.fuzz.read_text(encoding="utf-8")) if options.fuzz else None
     files = options.only or FILES
     with ThreadPoolExecutor(options.workers) as pool:
         came = dict(zip(files, pool.map(_tested, files), strict=True))
     lines, ends = [line for told, _ in came.values() for line in told], {file: end for file, (_, end) in came.items()}
-    text = _page(lines, ends, json.loads(options.fuzz.read_text(encoding="utf-8")) if options.fuzz else None)
+    text = _page(lines, ends, fuzz)
     print(text)
     options.out.write_text(text, encoding="utf-8")
     sys.exit(any(code for code, _ in ends.values()))
