@@ -101,9 +101,10 @@ def test_row_19_and_20_a_stage_loses(
         assert before + run.done[stage] == len(found), "the same command did more than was left"
     else:
         assert job.returncode == 0, said
-        assert again <= BLOCK, "more than the one block that was in flight was begun again"
-        # The worker of a raylet that is killed may live on for as long as the work takes.
-        assert run.retried[stage] >= (fault != "a raylet is killed")
+        # The worker of a raylet that is killed may live on and go on, so how often a block is begun then has no bound here.
+        if fault != "a raylet is killed":
+            assert again <= BLOCK, "more than the one block that was in flight was begun again"
+            assert run.retried[stage] >= 1
         assert not cluster.notes(stage)  # those of a driver that is killed stay, as its Ray ends its workers
     assert verify(open_store(folder / "store")) == []
     cluster.wait_until_free(len(cluster.nodes))
