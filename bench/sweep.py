@@ -77,7 +77,7 @@ def _intro(options: argparse.Namespace) -> list[str]:
     return [
         "# What a sweep costs beside its experiments",
         "",
-        f"Made by `python bench/sweep.py`: {of}, one run on {os.cpu_count()} CPUs.",
+        f"Made by `python bench/sweep.py --sizes {' '.join(options.sizes)}`: {of}, one run on {os.cpu_count()} CPUs.",
         "The naive way is a fresh process a trial, a DataLoader and fp32, as many at once as there are slots, one thread each.",
         "",
         f"The mean of {options.naive} such trials stands for all. Aimed at: less than {OVER_S} s over the bare experiment,",
