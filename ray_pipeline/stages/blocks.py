@@ -68,9 +68,11 @@ def run_job(job: Job, rows: list[Row], ctx: Context) -> Counter[str]:
     progress = _Progress(len(rows))
     ctx.progress(job.stage, 0, len(rows))
     try:
-        missing = _pass(job, rows, name, progress, ctx)
+        # Once: what a pass loses may be a node, and a smaller cluster would have other blocks.
+        size = pools.block_size(job, len(rows), ctx)
+        missing = _pass(job, rows, size, name, progress, ctx)
         if missing:
-            _try_again(job, rows, missing, name, progress, ctx)
+            _try_again(job, rows, missing, size, name, progress, ctx)
     finally:
         # Notes of workers that an interrupt ended; on other nodes they are left to whatever clears temporary files.
         notes.take_here(name)
@@ -78,16 +80,18 @@ def run_job(job: Job, rows: list[Row], ctx: Context) -> Counter[str]:
     return progress.statuses
 
 
-def _try_again(job: Job, rows: list[Row], missing: list[int], name: str, progress: _Progress, ctx: Context) -> None:
+def _try_again(
+    job: Job, rows: list[Row], missing: list[int], size: int, name: str, progress: _Progress, ctx: Context
+) -> None:
     """What did not come back goes out once more in its blocks, unless a note tells of one; then each row by itself."""
     known = notes.gather(name)
-    lost, untold = _apart(job, rows, missing, known, pools.block_size(job, len(rows), ctx))
+    lost, untold = _apart(job, rows, missing, known, size)
     if untold and len(missing) < len(rows):
         ctx.say(
             f"{job.stage}: {len(untold)} tracks came back without a word of what became of them; sending them out again"
         )
         progress = progress.another()
-        missing = _pass(job, untold, name, progress, ctx)
+        missing = _pass(job, untold, size, name, progress, ctx)
         untold = [untold[at] for at in missing]
         known |= notes.gather(name) if missing else {}
     if lost + untold:
@@ -113,19 +117,19 @@ def _try_alone(
     ended = {row[job.key] for row in missing if known.get(row[job.key]) in {Status.TIMEOUT, Status.OUT_OF_MEMORY}}
     again = [row for row in missing if row[job.key] not in ended]
     ctx.say(f"{job.stage}: {len(missing)} tracks were lost with their worker; trying each by itself")
-    lost = [again[at] for at in _pass(job, again, name, progress, ctx, alone=True)]
+    lost = [again[at] for at in _pass(job, again, None, name, progress, ctx)]
     known = {key: why for key, why in known.items() if key in ended} | (notes.gather(name) if lost else {})
     _give_up([row for row in missing if row[job.key] in ended] + lost, job, known, progress, ctx)
 
 
-def _pass(job: Job, rows: list[Row], name: str, progress: _Progress, ctx: Context, *, alone: bool = False) -> list[int]:
-    """Send `rows` out once, in blocks or each by itself; where in `rows` those are that did not come back."""
+def _pass(job: Job, rows: list[Row], size: int | None, name: str, progress: _Progress, ctx: Context) -> list[int]:
+    """Send `rows` out once, in blocks of `size` or each by itself; where in `rows` those are that did not come back."""
     if not rows:
         return []
     pending: list[Written] = []
     committed = time.monotonic()
     try:
-        for result in pools.results(job, rows, ctx, name, alone=alone):
+        for result in pools.results(job, rows, size, ctx, name):
             _take(result, progress)
             pending += [Written(*one) for one in zip(result["uris"], result["fragments"], result["sizes"], strict=True)]
             ctx.progress(job.stage, progress.rows, progress.total)

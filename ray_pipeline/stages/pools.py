@@ -29,11 +29,10 @@ MAX_BLOCK = 64
 BATCHES_AHEAD = 4
 
 
-def results(job: Job, rows: list[Row], ctx: Context, notes: str, *, alone: bool = False) -> Iterator[Row]:
-    """A line, of `workers.RESULT`, for each block that came through; `alone` makes a block of each row."""
-    size = 1 if alone else block_size(job, len(rows), ctx)
-    batch = _batch(job, ctx) if job.two_pools and not alone else size
-    yield from _dataset(job, list(_cut(rows, size)), batch, ctx, notes).iter_rows()
+def results(job: Job, rows: list[Row], size: int | None, ctx: Context, notes: str) -> Iterator[Row]:
+    """A line, of `workers.RESULT`, for each block of `size` rows that came through; without one each row goes by itself."""
+    batch = _batch(job, ctx) if job.two_pools and size else size or 1
+    yield from _dataset(job, list(_cut(rows, size or 1)), batch, ctx, notes).iter_rows()
 
 
 def _dataset(job: Job, blocks: list[pa.Table], batch: int, ctx: Context, notes: str) -> Any:
