@@ -16,16 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filled import collection_of, source_of_clips
 
 from ray_pipeline import experiment, metrics
 from ray_pipeline.collection import Collection
 from ray_pipeline.config import check
 from ray_pipeline.metrics.artists import known_artists, shares
-from ray_pipeline.stages.collection import read_collection
-from ray_pipeline.stages.context import Context
-from ray_pipeline.stages.featurize import featurize
-from ray_pipeline.stages.ingest import ingest
-from ray_pipeline.stages.session import one_thread, session
+from ray_pipeline.stages.session import one_thread
 
 MODELS = ("raw", "pca", "vae")
 KNOWN = "ami, artist known"
@@ -38,7 +35,7 @@ def main() -> None:
     options = _options()
     base = {
         "store": str(options.store),
-        "source": {"kind": "manifest", "root": str(options.data / "clips/manifest.csv")},
+        "source": source_of_clips(options.data),
         "features": ["mfcc"],
         "lyrics": {"backend": "none"},
         "fusion": {"kind": "audio"},
@@ -47,11 +44,7 @@ def main() -> None:
         "scoring": {"label": "collection"},
         "resources": {"num_cpus": 2},
     }
-    ctx = Context.of(check(base), "artists")
-    with session():
-        for stage in (ingest, featurize):
-            stage(ctx)
-        collection = read_collection(ctx)
+    collection = collection_of(check(base), "ingest", "featurize")
     lines = list(_intro(collection, options))
     found, labels = {}, np.empty(0, np.int32)
     for model in MODELS:

@@ -16,6 +16,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from filled import source_of_clips, source_of_fma
+
 from ray_pipeline.audit.table import CONTROLS
 from ray_pipeline.config import check
 from ray_pipeline.stages.audit import audit, plan
@@ -71,10 +73,9 @@ def _options() -> argparse.Namespace:
 
 
 def _fma(options: argparse.Namespace) -> dict[str, Any]:
-    fma = options.data / "fma"
     return {
         "store": str(options.store / "fma"),
-        "source": {"kind": "fma", "root": str(fma), "labels_file": str(fma / "labels.csv")},
+        "source": source_of_fma(options.data),
         "features": ["mfcc_native", "fma_mfcc"],
         "lyrics": {"backend": "none"},
         "fusion": {"kind": "none"},
@@ -89,7 +90,7 @@ def _clips(options: argparse.Namespace) -> dict[str, Any]:
     hears = {"model": "tiny.en"} if options.backend == "faster-whisper" else {}
     return {
         "store": str(options.store / "clips"),
-        "source": {"kind": "manifest", "root": str(options.data / "clips/manifest.csv")},
+        "source": source_of_clips(options.data),
         "features": ["mfcc", "mfcc_stats"],
         "lyrics": {"backend": options.backend, **hears},
         "fusion": {"kind": "none"},

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from beyond_page import Confirmed, Tried, page
-from fma_rows import MEANS, STATISTICS, VIEWS, collection_of_fma
+from filled import MEANS, STATISTICS, VIEWS, collection_of_fma
 from kept import Job, outcomes
 
 from ray_pipeline import experiment, metrics, shelf

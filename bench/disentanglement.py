@@ -13,14 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from filled import collection_of, source_of_clips
+
 from ray_pipeline import experiment, metrics
 from ray_pipeline.collection import Collection
 from ray_pipeline.config import check
-from ray_pipeline.stages.collection import read_collection
-from ray_pipeline.stages.context import Context
-from ray_pipeline.stages.featurize import featurize
-from ray_pipeline.stages.ingest import ingest
-from ray_pipeline.stages.session import one_thread, session
+from ray_pipeline.stages.session import one_thread
 
 FACTORS = ["tempo", "key", "loudness", "brightness", "label"]
 MODELS: tuple[dict[str, Any], ...] = (
@@ -39,7 +37,7 @@ def main() -> None:
     options = _options()
     base = {
         "store": str(options.store),
-        "source": {"kind": "manifest", "root": str(options.data / "clips/manifest.csv")},
+        "source": source_of_clips(options.data),
         "features": ["mfcc_stats", "tempo_key_loudness", "brightness"],
         "lyrics": {"backend": "none"},
         "fusion": {"kind": "audio", "view": "mfcc_stats"},
@@ -47,11 +45,7 @@ def main() -> None:
         "clusterer": {"kind": "kmeans", "n_clusters": 8},
         "scoring": {"label": "collection", "factors": FACTORS},
     }
-    ctx = Context.of(check(base), "disentanglement")
-    with session():
-        for stage in (ingest, featurize):
-            stage(ctx)
-        collection = read_collection(ctx)
+    collection = collection_of(check(base), "ingest", "featurize")
     lines = list(_intro(collection, options))
     for model in MODELS:
         with one_thread():

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filled import source_of_clips
 
 from ray_pipeline.config import Audio, check
 from ray_pipeline.lyrics.base import Heard, LyricsParams
@@ -85,8 +86,8 @@ def main() -> None:
     parser.add_argument("--balances", type=float, nargs="+", default=[0.5, 1.0, 2.0])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as store, session.session():
-        source = {"kind": "manifest", "root": str(options.data / "clips/manifest.csv")}
-        config = {"store": store, "source": source, "lyrics": {"backend": "none"}, "resources": {"num_cpus": 2}}
+        config: dict[str, Any] = {"store": store, "source": source_of_clips(options.data)}
+        config |= {"lyrics": {"backend": "none"}, "resources": {"num_cpus": 2}}
         ctx = Context.of(check(config), "bench")
         _start_ray()
         ingest(ctx)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fma_rows import STATISTICS, VIEWS, collection_of_fma
+from filled import STATISTICS, VIEWS, collection_of_fma
 
 from ray_pipeline import experiment
 from ray_pipeline.config import check

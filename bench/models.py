@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filled import collection_of, source_of_clips
 from kept import Job, Outcome, outcomes
 from paired import difference
 
@@ -28,13 +29,6 @@ from ray_pipeline.metrics.score import NAN
 from ray_pipeline.models import MODELS
 from ray_pipeline.models.condition import label_share_of, shown
 from ray_pipeline.shelf import part
-from ray_pipeline.stages.collection import read_collection
-from ray_pipeline.stages.context import Context
-from ray_pipeline.stages.embed import embed
-from ray_pipeline.stages.featurize import featurize
-from ray_pipeline.stages.ingest import ingest
-from ray_pipeline.stages.session import session
-from ray_pipeline.stages.transcribe import transcribe
 
 LABEL = "collection"
 COLUMNS = ("ami", "silhouette", "silhouette_input", "ami_missing", "collapsed")
@@ -96,8 +90,8 @@ def main() -> None:
     if left_out := set(MODELS) - {row.model["kind"] for row in table}:
         raise SystemExit(f"no row for: {', '.join(sorted(left_out))}")
     base = _base(str(options.store), options)
-    with session():
-        collection, words = _collection(base)
+    collection = collection_of(check(base), "ingest", "featurize", "transcribe", "embed")
+    collection, words = replace(collection, condition=list(collection.labels)), int(collection.masks["lyrics"].sum())
     # The first row is what the others are held against.
     table = [row for at, row in enumerate(table) if not at or not options.only or row.model["kind"] in options.only]
     jobs = [_job(row, base, collection, seed) for row in table for seed in range(options.seeds)]
@@ -131,7 +125,7 @@ def _base(store: str, options: argparse.Namespace) -> dict[str, Any]:
     hears = {"model": "tiny.en"} if options.backend == "faster-whisper" else {}
     return {
         "store": store,
-        "source": {"kind": "manifest", "root": str(options.data / "clips/manifest.csv")},
+        "source": source_of_clips(options.data),
         "features": ["mfcc_stats", "log_mel"],
         "lyrics": {"backend": options.backend, **hears},
         "fusion": {"kind": "none"},
@@ -142,15 +136,6 @@ def _base(store: str, options: argparse.Namespace) -> dict[str, Any]:
         "scoring": {"label": LABEL},
         "resources": {"num_cpus": 2},
     }
-
-
-def _collection(base: dict[str, Any]) -> tuple[Collection, int]:
-    """All tracks with all views, and how many of them have words."""
-    ctx = Context.of(check(base), "models")
-    for stage in (ingest, featurize, transcribe, embed):
-        stage(ctx)
-    found = read_collection(ctx)
-    return replace(found, condition=list(found.labels)), int(found.masks["lyrics"].sum())
 
 
 def _job(row: Row, base: dict[str, Any], collection: Collection, seed: int) -> Job:

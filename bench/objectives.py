@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filled import collection_of, source_of_clips, source_of_fma
 from objectives_page import page
 from objectives_picture import picture
 
@@ -56,7 +57,8 @@ def main() -> None:
     start = time.monotonic()
     datasets = []
     for name, config in _configs(options):
-        collection = _collection(config, options.cache)
+        stages = ("ingest", "import-features" if config.source.kind == "fma" else "featurize")
+        collection = collection_of(config, *stages)
         made = [*trials(config), *(trial_of(config, point) for point in BASELINES)]
         outcomes = _outcomes(options, name, config, collection, made)
         datasets.append(Dataset(name, config, collection, outcomes[: -len(BASELINES)], outcomes[-len(BASELINES) :]))
@@ -83,32 +85,13 @@ def _configs(options: argparse.Namespace) -> Iterator[tuple[str, Config]]:
     """The three sweeps; `tune_configs/beta.yaml` but for the data that they read."""
     plain = load(CONFIG).plain()
     plain["scoring"] |= SCORING | {"seeds": options.seeds}
-    fma = {"kind": "fma", "root": str(options.data / "fma"), "labels_file": str(options.data / "fma/labels.csv")}
+    fma = source_of_fma(options.data)
     both = {"source": fma, "store": str(options.cache / "fma"), "features": ["mfcc_native", "fma_mfcc"]}
     yield "FMA, 20 means", check(plain | both | {"fusion": {"kind": "audio", "view": "mfcc_native"}})
     yield "FMA, 140 statistics", check(plain | both | {"fusion": {"kind": "audio", "view": "fma_mfcc"}})
-    clips = {"kind": "manifest", "root": str(options.data / "clips/manifest.csv")}
+    clips = source_of_clips(options.data)
     told = {"source": clips, "store": str(options.cache / "clips"), "features": ["mfcc"], "fusion": {"kind": "audio"}}
     yield "90 clips, 20 means", check(plain | told | {"scoring": plain["scoring"] | {"label": "collection"}})
-
-
-def _collection(config: Config, cache: Path) -> Collection:
-    from ray_pipeline.stages.collection import read_collection
-    from ray_pipeline.stages.context import Context
-    from ray_pipeline.stages.featurize import featurize
-    from ray_pipeline.stages.import_features import import_features
-    from ray_pipeline.stages.ingest import ingest
-    from ray_pipeline.stages.session import session
-
-    cache.mkdir(parents=True, exist_ok=True)
-    ctx = Context.of(config, "objectives")
-    with session():
-        ingest(ctx)
-        if config.source.kind == "fma":
-            import_features(ctx)
-        else:
-            featurize(ctx)
-        return read_collection(ctx)
 
 
 def _outcomes(

@@ -16,6 +16,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from filled import source_of_clips
+
 from ray_pipeline import experiment
 from ray_pipeline.config import Config, check
 from ray_pipeline.errors import RayPipelineError
@@ -79,7 +81,7 @@ def _options() -> argparse.Namespace:
 
 
 def _collections(data: Path) -> Iterator[tuple[str, dict[str, str], str | None, int]]:
-    yield "90 clips", {"kind": "manifest", "root": str(data / "clips/manifest.csv")}, "collection", 8
+    yield "90 clips", source_of_clips(data), "collection", 8
     yield "10 FMA clips", {"kind": "folder", "root": str(data / "fma/fma_small")}, None, 3
 
 
