@@ -17,6 +17,7 @@ which Ray else lowers.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -25,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,20 +55,24 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="*", default=["200x40", "2000x100"], help="tracks x epochs of a trial")
     parser.add_argument("--trials", type=int, default=64)
     parser.add_argument("--slots", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--naive", type=int, default=8, help="trials run the naive way; their mean stands for all")
     parser.add_argument("--out", type=Path, help="a page of what came of it")
+    parser.add_argument("--once", metavar="SIZE", help=argparse.SUPPRESS)
     parser.add_argument("--one", nargs=3, metavar=("STORE", "BETA", "EPOCHS"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         store, beta, epochs = options.one
         _naive_trial(store, beta, epochs=int(epochs))
         return
+    if options.once:
+        print(json.dumps(asdict(_compare(options, *map(int, options.once.split("x"))))))
+        return
     page = _intro(options)
     for size in options.sizes:
-        tracks, epochs = map(int, size.split("x"))
-        with tempfile.TemporaryDirectory() as folder:
-            said = _compare(options, folder, tracks, epochs)
-        page += [f"{tracks:,} tracks, {epochs} epochs:", "", *(f"- {line}" for line in said), ""]
+        tracks, epochs = size.split("x")
+        runs = [_run(options, size) for _ in range(options.runs)]
+        page += [f"{int(tracks):,} tracks, {epochs} epochs:", "", *(f"- {line}" for line in _told(runs)), ""]
     print("\n".join(page))
     if options.out:
         options.out.write_text("\n".join(page), encoding="utf-8")
@@ -74,20 +80,71 @@ def main() -> None:
 
 def _intro(options: argparse.Namespace) -> list[str]:
     of = f"{options.trials} trials on {options.slots} slots"
+    how = f"--sizes {' '.join(options.sizes)} --runs {options.runs}"
     return [
         "# What a sweep costs beside its experiments",
         "",
-        f"Made by `python bench/sweep.py --sizes {' '.join(options.sizes)}`: {of}, one run on {os.cpu_count()} CPUs.",
+        f"Made by `python bench/sweep.py {how}`: {of}, {os.cpu_count()} CPUs.",
         "The naive way is a fresh process a trial, a DataLoader and fp32, as many at once as there are slots, one thread each.",
         "",
         f"The mean of {options.naive} such trials stands for all. Aimed at: less than {OVER_S} s over the bare experiment,",
         f"and the naive way at least {NAIVE} times as long. Both share the experiment itself: the longer that is, the closer",
-        "they are.",
+        f"they are. Of {options.runs} runs, mean ± standard deviation, and how many came to what is aimed at.",
         "",
     ]
 
 
-def _compare(options: argparse.Namespace, store: str, tracks: int, epochs: int) -> list[str]:
+@dataclass(frozen=True)
+class Run:
+    """Seconds a trial, of a slot: of the sweep (also from when each slot has ended one), bare, naive; and between trials."""
+
+    swept: float
+    later: float
+    bare: float
+    naive: float
+    empty: float
+
+
+def _told(runs: list[Run]) -> list[str]:
+    over, later = ([getattr(run, name) - run.bare for run in runs] for name in ("swept", "later"))
+    naive = [run.naive / run.swept for run in runs]
+    return [
+        f"a trial of the sweep takes {_spread([run.swept / run.bare for run in runs])} × the bare experiment; "
+        f"over it {_spread(over)} s ({_held([one < OVER_S for one in over])})",
+        f"a trial after the start: {_spread([run.later / run.bare for run in runs])} × the bare experiment; "
+        f"over it {_spread(later)} s ({_held([one < OVER_S for one in later])})",
+        f"between two trials a slot is empty for {_spread([1000 * run.empty for run in runs], 0)} ms",
+        f"the naive way takes {_spread(naive, 1)} × as long as the sweep ({_held([one >= NAIVE for one in naive])})",
+    ]
+
+
+def _spread(values: list[float], digits: int = 2) -> str:
+    mean = f"{statistics.mean(values):.{digits}f}"
+    return f"{mean} ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else mean
+
+
+def _held(as_aimed: list[bool]) -> str:
+    found = f"{sum(as_aimed)} of {len(as_aimed)} as aimed at"
+    return found if all(as_aimed) else f"**{found}**"
+
+
+def _run(options: argparse.Namespace, size: str) -> Run:
+    """In a new Python: a sweep begins with its imports."""
+    told = [f"--{name}={getattr(options, name)}" for name in ("trials", "slots", "naive")]
+    command = [sys.executable, __file__, "--once", size, *told]
+    run = Run(
+        **json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()[-1])
+    )
+    print(f"{size}: {run}", file=sys.stderr, flush=True)
+    return run
+
+
+def _compare(options: argparse.Namespace, tracks: int, epochs: int) -> Run:
+    with tempfile.TemporaryDirectory() as store:
+        return _compared(options, store, tracks, epochs)
+
+
+def _compared(options: argparse.Namespace, store: str, tracks: int, epochs: int) -> Run:
     betas = [round(float(beta), 6) for beta in np.geomspace(0.05, 8, options.trials)]
     config = _config(store, epochs, betas, options.slots)
     _write_tracks(config, tracks)
@@ -97,23 +154,11 @@ def _compare(options: argparse.Namespace, store: str, tracks: int, epochs: int) 
     _sweep(config, begins, ends)
     swept = (time.perf_counter() - began) / options.trials
     # The last slots run empty while the others end: from one full house to the last.
-    running = (ends[-options.slots] - ends[options.slots - 1]) / (options.trials - 2 * options.slots + 1)
+    later = (ends[-options.slots] - ends[options.slots - 1]) / (options.trials - 2 * options.slots + 1)
     bare = _bare(config, betas[:: max(1, options.trials // 8)])
     naive = _naive(store, betas[:: max(1, options.trials // options.naive)][: options.naive], options.slots, epochs)
-    overhead, later = swept * options.slots - bare, running * options.slots - bare
-    whole, after = swept * options.slots / bare, running * options.slots / bare
     empty = statistics.median(begin - end for begin, end in zip(begins[options.slots :], ends, strict=False))
-    over, over_later = (_held(seconds < OVER_S, f"{seconds:.2f} s") for seconds in (overhead, later))
-    return [
-        f"a trial of the sweep takes {whole:.2f} × the bare experiment; over it {over}",
-        f"a trial after the start: {after:.2f} × the bare experiment; over it {over_later}",
-        f"between two trials a slot is empty for {1000 * empty:.0f} ms",
-        f"the naive way takes {_held(naive / swept >= NAIVE, f'{naive / swept:.1f} ×')} as long as the sweep",
-    ]
-
-
-def _held(as_aimed: bool, found: str) -> str:
-    return f"{found} (as aimed at)" if as_aimed else f"**{found}** (missed)"
+    return Run(swept * options.slots, later * options.slots, bare, naive * options.slots, empty)
 
 
 def _config(store: str, epochs: int, betas: Iterable[float], slots: int = 2) -> Config:
