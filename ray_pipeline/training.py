@@ -26,6 +26,7 @@ from ray_pipeline.history import Epoch, History
 from ray_pipeline.model_files import load, save
 from ray_pipeline.models.base import BaseVae
 from ray_pipeline.models.contract import ClosedForm, Masks, Model, State, Views, check_view
+from ray_pipeline.optimizer import Adam
 from ray_pipeline.precision import LEAST_SCALE, autocast, load_scaler, resolve_precision, scaler_for, scaler_state
 from ray_pipeline.store.files import Folder
 
@@ -151,7 +152,7 @@ def _start(
     return _Run(
         model=model,
         step=ranks.in_step(model, on),
-        optimizer=torch.optim.Adam(model.parameters(), lr=training.learning_rate, fused=True),
+        optimizer=Adam(model.parameters(), lr=training.learning_rate, fused=True),
         scaler=scaler_for(history.precision, on),
         views={name: torch.from_numpy(np.array(views[name])).to(on) for name in model.shapes},
         masks={name: torch.from_numpy(np.array(mask)).to(on) for name, mask in masks.items() if name in model.shapes},

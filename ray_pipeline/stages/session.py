@@ -88,11 +88,7 @@ def _stderr_to(path: Path) -> Iterator[None]:
 
 def _start(ray: Any, ctx: Context) -> None:
     address = ctx.address
-    common = {
-        "log_to_driver": ctx.verbose,
-        "logging_level": logging.ERROR,
-        "runtime_env": {"env_vars": WORKER_ENV | aws_env()},
-    }
+    common = {"log_to_driver": ctx.verbose, "logging_level": logging.ERROR}
     if address:
         try:
             _knock(address)
@@ -102,14 +98,15 @@ def _start(ray: Any, ctx: Context) -> None:
                 hint="start a Ray with `ray start --head`, or leave --address out to start one here",
             ) from None
         try:
-            ray.init(address=address, **common)
+            ray.init(address=address, runtime_env={"env_vars": WORKER_ENV | aws_env()}, **common)
         except (OSError, RuntimeError, ValueError) as error:
             raise _not_let_in(address, error) from None
         return
     ctx.say("starting Ray on this machine")
     # Without "local" Ray would look for one that runs here already, and then refuse to be told of CPUs.
     try:
-        ray.init(address="local", num_cpus=_cpus(ctx), include_dashboard=False, **common)
+        with _environment(WORKER_ENV):
+            ray.init(address="local", num_cpus=_cpus(ctx), include_dashboard=False, **common)
     except Exception as error:
         if "timed out during startup" not in str(error):
             raise
@@ -117,6 +114,21 @@ def _start(ray: Any, ctx: Context) -> None:
             f"Ray did not start on this machine: {str(error).partition('. ')[0]}",
             hint="it may be busy, or out of memory: the same command goes on from here",
         ) from None
+
+
+@contextmanager
+def _environment(given: dict[str, str]) -> Iterator[None]:
+    """What a Ray that is started inside hands down. Workers with a runtime_env would be others than those it starts with."""
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _not_let_in(address: str, error: Exception) -> ResourceError:

@@ -12,6 +12,7 @@ from ray_pipeline import shelf
 from ray_pipeline.config import Training
 from ray_pipeline.errors import TrainingError
 from ray_pipeline.models.base import BaseVae, Output, Posterior
+from ray_pipeline.optimizer import Adam
 from ray_pipeline.training import Epoch, batches, fit, load, resolve_precision, save
 
 
@@ -146,10 +147,8 @@ def test_another_view_than_the_models_is_refused() -> None:
 
 def test_learning_rate_halves_as_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
-    step = torch.optim.Adam.step
-    monkeypatch.setattr(
-        torch.optim.Adam, "step", lambda self: (rates.append(self.param_groups[0]["lr"]), step(self))[1]
-    )
+    step = Adam.step
+    monkeypatch.setattr(Adam, "step", lambda self: (rates.append(self.param_groups[0]["lr"]), step(self))[1])
     fit(make(), data(8), {}, settings(5), seed=0)
     assert rates == pytest.approx([1e-3, 1e-3, 5e-4, 5e-4, 2.5e-4])
 
