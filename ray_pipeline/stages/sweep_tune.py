@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.search import Searcher
 
 from ray_pipeline.errors import ConfigError, RayPipelineError
@@ -52,7 +53,7 @@ def run(shared: Shared, plan: Plan, log: Log, folder: Path) -> None:
     ImpossibleScore
         A trial came to a score that cannot be.
     """
-    os.environ.update(_QUIET)
+    _prepare(plan)
     told, hearing = shared.tune, Hearing(log)
     resources = {"cpu": told.cpus_per_trial} | ({"gpu": told.gpus_per_trial} if told.gpus_per_trial else {})
     given = tune.with_parameters(run_trial, shared=shared)
@@ -79,6 +80,14 @@ def run(shared: Shared, plan: Plan, log: Log, folder: Path) -> None:
     tuner.fit()
     # After the last trial no step follows in which it would have got out.
     hearing.raise_error()
+
+
+def _prepare(plan: Plan) -> None:
+    """Set what Tune reads from its environment."""
+    # By itself Tune would ask for a worker once the one before has started: a wide cluster would fill up one by one.
+    os.environ.update(_QUIET | {"TUNE_MAX_PENDING_TRIALS_PG": "auto" if plan.population else str(plan.most)})
+    # Tune would hand the keys of S3 on in its workers' runtime_env, which the dashboard shows.
+    class_cache.ENV_VARS_TO_PROPAGATE -= {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
 
 
 class _Unpickled:
