@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")
 _BOOTSTRAP_BYTES = 2**20
 MOST = 1000
 """Where a group of nodes has no limit."""
+_GROUP_OF = "ray.io/node-group"
 
 
 @dataclass(frozen=True)
@@ -27,20 +29,22 @@ class Group:
 
 
 def groups(ctx: Context) -> list[Group]:
-    """What may be added; nothing to a Ray that was started here. Asks the Ray that is connected."""
+    """What may be added; nothing to a Ray that was started here. Asks the Ray that is connected.
+
+    A node counts for its group if it says which that is, as those do that KubeRay or a Ray of 2.50 or later starts.
+    """
     if not ctx.address:
         return []
+    import ray
     from ray._private.state import state
 
     told = state.get_cluster_config()
     found = [(group.name, dict(group.resources), group.max_count) for group in told.node_group_configs] if told else []
     kinds = _bootstrapped().get("available_node_types", {}) if not found else {}
     found += [(name, kind.get("resources", {}), kind.get("max_workers", 0)) for name, kind in kinds.items()]
-    return [
-        Group(name, float(has.get("CPU", 0)), float(has.get("GPU", 0)), MOST if n < 0 else n)
-        for name, has, n in found
-        if n
-    ]
+    there = Counter(node["Labels"].get(_GROUP_OF) for node in ray.nodes() if node["Alive"])
+    left = [(name, has, MOST if most < 0 else most - there[name]) for name, has, most in found]
+    return [Group(name, float(has.get("CPU", 0)), float(has.get("GPU", 0)), n) for name, has, n in left if n > 0]
 
 
 def _bootstrapped() -> dict[str, Any]:

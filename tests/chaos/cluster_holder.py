@@ -7,6 +7,7 @@ The head has no CPU, so that all work lies on the nodes, of one CPU each. One re
     add              start a node        -> {"node": "…", "temp": "/…", its folder for temporary files, as no other node's}
     add hide=PATH    one in a mount namespace of its own, to which the folder PATH is empty
     add code=PATH    one in such a namespace, in which PATH lies in place of this package
+    add group=NAME   one that says that it is of this group of nodes
     add gpu=1        one that is told of a GPU there is not, and has two CPUs
     remove NODE      end it gracefully   -> {}
     kill NODE        SIGKILL its raylet  -> {}
@@ -57,10 +58,11 @@ class Holder:
     def add(self, *how: str) -> dict[str, Any]:
         told = dict(word.split("=", 1) for word in how)
         has = {"num_cpus": 2, "num_gpus": int(told.pop("gpu"))} if "gpu" in told else {"num_cpus": 1}
+        labels = {"labels": {"ray.io/node-group": told.pop("group")}} if "group" in told else {}
         self.added += 1
         own = self.temp / f"node-{self.added}"
         own.mkdir()
-        start = partial(self.cluster.add_node, **has, env_vars={"TMPDIR": str(own)}, **LOOPBACK)
+        start = partial(self.cluster.add_node, **has, **labels, env_vars={"TMPDIR": str(own)}, **LOOPBACK)
         mounts = {"hide": ["-t", "tmpfs", "none", told.get("hide")], "code": ["--bind", told.get("code"), str(PACKAGE)]}
         node = _where_mounted(mounts[next(iter(told))], start) if told else start()
         self.nodes[node.node_id] = node

@@ -45,7 +45,7 @@ class Simulated:
 
     def add(self, **how: str) -> str:
         """The name of one more node: ``hide=PATH`` does not see what is in PATH, ``code=PATH`` has that for this package,
-        ``gpu=1`` has a pretended GPU."""
+        ``gpu=1`` has a pretended GPU, ``group=NAME`` says that it is of that group."""
         added = self._ask(" ".join(["add", *(f"{key}={value}" for key, value in how.items())]))
         self.nodes.append(added["node"])
         self._temp[added["node"]] = added["temp"]

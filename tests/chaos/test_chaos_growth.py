@@ -52,9 +52,11 @@ def test_nodes_that_come_while_a_stage_runs_are_put_to_work(empty: Simulated, tm
     time.sleep(10)
     assert running(), work.communicate()[0]
     for _ in range(2):
-        node = empty.add()
+        node = empty.add(group="worker")
         wait_for(lambda node=node: empty.notes("featurize", node), running)
     said, _ = work.communicate(timeout=200)
     assert work.returncode == 0, said
     (path,) = tmp_path.glob("store/features/*.lance")
     assert Counter(Table(str(path)).read()["status"].to_pylist()) == {"ok": N}
+    _, said = finish("featurize", job, "--address", empty.address, "--dry-run", env=ENV | {"HOME": str(tmp_path)})
+    assert "up to 1 more 'worker'" in said, "two of three are there"
