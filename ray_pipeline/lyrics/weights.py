@@ -58,8 +58,9 @@ def from_hub(repo_id: str, patterns: list[str], *, setting: str, fetch: bool = T
         with one_at_a_time(Path(constants.HF_HUB_CACHE) / repo_id.replace("/", "--")):
             folder = _snapshot(repo_id, patterns, local=False)
             _check_blobs(folder)
-    except OSError as error:
-        raise missing(repo_id, str(error).splitlines()[0], setting) from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        # Whatever answers there may be no hub, and what it says then makes sense to nobody.
+        raise missing(repo_id, f"{constants.ENDPOINT}: {error}".splitlines()[0], setting) from error
     return folder
 
 

@@ -26,6 +26,8 @@ from ray_pipeline.store.verify import verify
 
 TIMEOUT_S = 20.0
 MEMORY_MB = 200
+HUNG_S, SWALLOWED_MB = 120, 2000
+"""What would be taken if nobody stepped in."""
 
 
 def crash() -> None:
@@ -34,13 +36,13 @@ def crash() -> None:
 
 def hang() -> None:
     """As a decoder does that never comes back: holding the interpreter's lock, so that no thread of ours can run."""
-    ctypes.PyDLL(None).sleep(120)
+    ctypes.PyDLL(None).sleep(HUNG_S)
 
 
 def swallow() -> None:
-    """2 GB, in steps that the machine bears."""
+    """Much, in steps that the machine bears."""
     held = []
-    for _ in range(40):
+    for _ in range(SWALLOWED_MB // 50):
         held.append(np.ones(50 * 2**20, np.uint8))
         time.sleep(0.05)
 
@@ -112,13 +114,15 @@ def _work(folder: Path, key: str, deed: Callable[[], None]) -> None:
     ("deed", "status"), [(crash, Status.WORKER_CRASH), (hang, Status.TIMEOUT), (swallow, Status.OUT_OF_MEMORY)]
 )
 def test_guard_names_the_track_whatever_it_is_called(tmp_path: Path, deed: Callable[[], None], status: Status) -> None:
-    """A key may be a path, and a path may hold a line break."""
+    """A key may be a path, and a path may hold a line break. Nothing gets near to what it would take."""
     key = "/music/new\nline \u202e\udcff.wav"
     child = multiprocessing.get_context("spawn").Process(target=_work, args=(tmp_path, key, deed))
+    began = time.monotonic()
     child.start()
-    child.join(60)
-    assert child.exitcode not in {0, None}
+    _, how, used = os.wait4(child.pid or 0, 0)
+    assert os.waitstatus_to_exitcode(how) != 0
     assert verdicts(tmp_path) == {key: status}
+    assert time.monotonic() - began < HUNG_S / 2 and used.ru_maxrss < SWALLOWED_MB / 2 * 1024
 
 
 def test_guard_at_rest_accuses_nobody(tmp_path: Path) -> None:

@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 from small_job import Run, config_file
+from sweeps import OPEN, run_sweep, write_store
 from typer.testing import CliRunner
 
+from ray_pipeline import open_store
 from ray_pipeline.cli.main import app
 from ray_pipeline.errors import RayPipelineError
+from ray_pipeline.stages import sweep_again
 
 sys.path.append(str(Path(__file__).parents[1] / "badinput"))
 
@@ -84,3 +87,23 @@ def test_pickles_in_place_of_everything(first: Any, folder: Path, run: Run, bomb
         run()
     with suppress(RayPipelineError):
         run(model={"kind": "raw"})
+
+
+def test_pickles_beside_a_sweep_that_goes_on(ray_session: Any, tmp_path: Path, bomb: Bomb) -> None:
+    """Ray Tune restores what it finds in its folder; a sweep goes on by its table alone."""
+    write_store(tmp_path)
+    drawn = {"model.beta": {"uniform": [0.1, 4]}, **OPEN}
+    _, found = run_sweep(tmp_path, drawn | {"num_samples": 2})
+    store = tmp_path / "store"
+    tune = [
+        store / "scratch" / f"sweep-{found.name}" / place for place in ("sweep", f"sweep/{found.rows[0]['trial_id']}")
+    ]
+    for place in (*tune, *folders(store)):
+        place.mkdir(parents=True, exist_ok=True)
+        for name in NAMES:
+            (place / name).write_bytes(pickle.dumps(bomb))
+    _, longer = run_sweep(tmp_path, drawn | {"num_samples": 3})
+    assert len(longer.rows) == 3 and {row["status"] for row in longer.rows} == {"ok"}
+    ctx, row = sweep_again.context_of(open_store(store), found.rows[0]["trial_id"])
+    sweep_again.train_again(ctx, row)
+    read_all(tmp_path)
