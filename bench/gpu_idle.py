@@ -103,8 +103,8 @@ def _start_ray() -> None:
     os.environ |= session._QUIET | {"RAY_AUTH_MODE": "disabled"}
     import ray
 
-    env = {"env_vars": session.WORKER_ENV}
-    ray.init(address="local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False, runtime_env=env)
+    with session.environment(session.WORKER_ENV):
+        ray.init(address="local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False)
 
 
 def _on_pretend_gpu(ctx: Context, tracks: list[Row], balance: float, call_s: float, repeats: int) -> str:

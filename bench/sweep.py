@@ -80,7 +80,8 @@ def main() -> None:
 
 def _intro(options: argparse.Namespace) -> list[str]:
     of = f"{options.trials} trials on {options.slots} slots"
-    how = f"--sizes {' '.join(options.sizes)} --runs {options.runs}"
+    told = ("runs", "trials", "slots", "naive")
+    how = " ".join([f"--sizes {' '.join(options.sizes)}", *(f"--{name} {getattr(options, name)}" for name in told)])
     return [
         "# What a sweep costs beside its experiments",
         "",
@@ -129,7 +130,7 @@ def _held(as_aimed: list[bool]) -> str:
 
 
 def _run(options: argparse.Namespace, size: str) -> Run:
-    """In a new Python: a sweep begins with its imports."""
+    """In a new Python: a sweep begins with the import of Ray and Tune."""
     told = [f"--{name}={getattr(options, name)}" for name in ("trials", "slots", "naive")]
     command = [sys.executable, __file__, "--once", size, *told]
     run = Run(

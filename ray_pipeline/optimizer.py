@@ -11,8 +11,8 @@ import torch
 class Adam(torch.optim.Adam):
     """`torch.optim.Adam`, step for step; but the first call does not import `torch._dynamo`.
 
-    torch bids its compiler keep out of an optimizer, and loads it for that. Nothing here is compiled: every worker would
-    import it for nothing. Once torch does not wrap these methods any more, they are its own.
+    torch bids its compiler keep out of an optimizer, and loads it for that. Nothing here is compiled: every worker
+    that trains alone would import it for nothing. Once torch does not wrap these methods any more, they are its own.
     """
 
     add_param_group: Any = inspect.unwrap(torch.optim.Adam.add_param_group)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ class Hub:
     url: str = ""
     published: dict[str, str] = field(default_factory=dict)  # SHA-256, of large files; where absent, that of the bytes
     sent: Counter[str] = field(default_factory=Counter)
+    slow: dict[str, float] = field(default_factory=dict)  # s before the bytes of a file go out
 
     def digest(self, name: str) -> str:
         return self.published.get(name, hashlib.sha256(self.files[name]).hexdigest())
@@ -70,7 +72,9 @@ def hub(repo: str, files: dict[str, bytes]) -> Iterator[Hub]:
                 found = json.dumps(there.about(path)).encode()
                 self._send(found, {"Content-Length": str(len(found)), "Content-Type": "application/json"})
             elif name in files:
-                there.sent[name] += self.command == "GET"
+                if self.command == "GET":
+                    there.sent[name] += 1
+                    time.sleep(there.slow.get(name, 0))
                 self._send(files[name], there.headers(name))
             else:
                 self.send_error(404)

@@ -58,9 +58,12 @@ def from_hub(repo_id: str, patterns: list[str], *, setting: str, fetch: bool = T
         with one_at_a_time(Path(constants.HF_HUB_CACHE) / repo_id.replace("/", "--")):
             folder = _snapshot(repo_id, patterns, local=False)
             _check_blobs(folder)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        # Whatever answers there may be no hub, and what it says then makes sense to nobody.
-        raise missing(repo_id, f"{constants.ENDPOINT}: {error}".splitlines()[0], setting) from error
+    except WeightsError:
+        raise
+    except Exception as error:
+        # What answers there may be no hub, and the hub's client then raises whatever it stumbles over.
+        where = "" if isinstance(error, OSError) else f"{constants.ENDPOINT}: {type(error).__name__}: "
+        raise missing(repo_id, f"{where}{error}".splitlines()[0], setting) from error
     return folder
 
 

@@ -33,18 +33,32 @@ def groups(ctx: Context) -> list[Group]:
 
     A node counts for its group if it says which that is, as those do that KubeRay or a Ray of 2.50 or later starts.
     """
-    if not ctx.address:
+    told = _told(ctx)
+    if not told:
         return []
     import ray
+
+    there = Counter(node["Labels"].get(_GROUP_OF) for node in ray.nodes() if node["Alive"])
+    left = [(name, has, MOST if most < 0 else most - there[name]) for name, has, most in told]
+    return [Group(name, float(has.get("CPU", 0)), float(has.get("GPU", 0)), n) for name, has, n in left if n > 0]
+
+
+def grows(ctx: Context) -> bool:
+    """Whether somebody adds nodes, be it only for those that are lost because all are there."""
+    return any(most for _, _, most in _told(ctx))
+
+
+def _told(ctx: Context) -> list[tuple[str, dict[str, float], int]]:
+    """Name of each group of nodes, what one of them has, and how many there may be; below 0, no limit."""
+    if not ctx.address:
+        return []
     from ray._private.state import state
 
     told = state.get_cluster_config()
-    found = [(group.name, dict(group.resources), group.max_count) for group in told.node_group_configs] if told else []
-    kinds = _bootstrapped().get("available_node_types", {}) if not found else {}
-    found += [(name, kind.get("resources", {}), kind.get("max_workers", 0)) for name, kind in kinds.items()]
-    there = Counter(node["Labels"].get(_GROUP_OF) for node in ray.nodes() if node["Alive"])
-    left = [(name, has, MOST if most < 0 else most - there[name]) for name, has, most in found]
-    return [Group(name, float(has.get("CPU", 0)), float(has.get("GPU", 0)), n) for name, has, n in left if n > 0]
+    if told and told.node_group_configs:
+        return [(group.name, dict(group.resources), group.max_count) for group in told.node_group_configs]
+    kinds = _bootstrapped().get("available_node_types", {})
+    return [(name, kind.get("resources", {}), kind.get("max_workers", 0)) for name, kind in kinds.items()]
 
 
 def _bootstrapped() -> dict[str, Any]:

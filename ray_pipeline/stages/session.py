@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ray_pipeline.errors import ResourceError
+from ray_pipeline.stages import growth
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.growth import groups
 
@@ -105,7 +106,7 @@ def _start(ray: Any, ctx: Context) -> None:
     ctx.say("starting Ray on this machine")
     # Without "local" Ray would look for one that runs here already, and then refuse to be told of CPUs.
     try:
-        with _environment(WORKER_ENV):
+        with environment(WORKER_ENV):
             ray.init(address="local", num_cpus=_cpus(ctx), include_dashboard=False, **common)
     except Exception as error:
         if "timed out during startup" not in str(error):
@@ -117,7 +118,7 @@ def _start(ray: Any, ctx: Context) -> None:
 
 
 @contextmanager
-def _environment(given: dict[str, str]) -> Iterator[None]:
+def environment(given: dict[str, str]) -> Iterator[None]:
     """What a Ray that is started inside hands down. Workers with a runtime_env would be others than those it starts with."""
     before = {name: os.environ.get(name) for name in given}
     os.environ.update(given)
@@ -180,20 +181,23 @@ def nodes(ctx: Context) -> list[dict[str, Any]]:
 
 def cpus(ctx: Context) -> int:
     """CPUs that the connected cluster has, or may have once it has grown."""
-    there = connect(ctx).cluster_resources().get("CPU", 0)
-    return max(1, int(there + sum(group.count * group.cpus for group in groups(ctx))))
+    return max(1, int(there(ctx, "CPU") + sum(group.count * group.cpus for group in groups(ctx))))
 
 
 def gpus(ctx: Context) -> int:
     """GPUs that the connected cluster has, or may have once it has grown."""
-    there = connect(ctx).cluster_resources().get("GPU", 0)
-    return int(there + sum(group.count * group.gpus for group in groups(ctx)))
+    return int(there(ctx, "GPU") + sum(group.count * group.gpus for group in groups(ctx)))
+
+
+def there(ctx: Context, kind: str) -> float:
+    """How much of `kind`, as Ray calls it ("CPU", "GPU"), the nodes of the connected cluster have now."""
+    return float(connect(ctx).cluster_resources().get(kind, 0))
 
 
 def grows(ctx: Context) -> bool:
     """Whether nodes may be added to the connected cluster."""
     connect(ctx)
-    return bool(groups(ctx))
+    return growth.grows(ctx)
 
 
 def on_nodes(nodes: Iterable[str], function: Callable[..., Any], *args: Any) -> list[Any]:

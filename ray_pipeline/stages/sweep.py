@@ -13,6 +13,7 @@ from typing import Any
 
 from ray_pipeline import schemas
 from ray_pipeline.errors import ConfigError, NotFetched, ResourceError, TrainingError
+from ray_pipeline.space import Tune
 from ray_pipeline.stages import room, session
 from ray_pipeline.stages.checks import check_cluster
 from ray_pipeline.stages.context import Context
@@ -144,9 +145,13 @@ def _plan(ctx: Context, shared: Shared, rows: list[Row]) -> dict[str, Any]:
     told = shared.tune
     until = time.monotonic() + (told.time_budget_s or math.inf)
     most = _at_once(ctx, shared)
+
+    def room() -> int:
+        return int(_room(told, session.there(ctx, "CPU"), session.there(ctx, "GPU")))
+
     if told.scheduler == "pbt":
-        return {"proposer": Listed([]), "most": most, "population": tuple(trials(shared.config))}
-    return {"proposer": _proposer(shared, rows), "most": most, "until": until}
+        return {"proposer": Listed([]), "most": most, "room": room, "population": tuple(trials(shared.config))}
+    return {"proposer": _proposer(shared, rows), "most": most, "room": room, "until": until}
 
 
 def _proposer(shared: Shared, rows: list[Row]) -> Proposer:
@@ -165,16 +170,20 @@ def _at_once(ctx: Context, shared: Shared) -> int:
         There is not room for one.
     """
     told = shared.tune
-    room = session.cpus(ctx) / told.cpus_per_trial
-    if told.gpus_per_trial:
-        room = min(room, session.gpus(ctx) / told.gpus_per_trial)
+    room = _room(told, session.cpus(ctx), session.gpus(ctx))
     if room < 1:
         raise ResourceError(
             f"a trial takes {told.cpus_per_trial:g} CPUs and {told.gpus_per_trial:g} GPUs, and this Ray has "
             f"{session.cpus(ctx)} and {session.gpus(ctx)}",
             hint="set tune.cpus_per_trial and tune.gpus_per_trial; fractions are fine",
         )
-    return told.max_concurrent or int(room + 1e-9)
+    return told.max_concurrent or int(room)
+
+
+def _room(told: Tune, cpus: float, gpus: float) -> float:
+    """Trials that `cpus` and `gpus` suffice for at once."""
+    of_cpus = cpus / told.cpus_per_trial
+    return 1e-9 + (min(of_cpus, gpus / told.gpus_per_trial) if told.gpus_per_trial else of_cpus)
 
 
 def _listeners(ctx: Context, shared: Shared) -> list[Listener]:

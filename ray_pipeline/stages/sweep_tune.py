@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -33,14 +34,26 @@ _QUIET = {
 }
 
 
+WAITING = 200
+"""Workers that are asked for at once, as many as Tune asks for where it has a grid."""
+
+
 @dataclass(frozen=True)
 class Plan:
-    """How trials are run: `most` at once, none begun after `until` (s, of `time.monotonic`)."""
+    """How trials are run: `most` at once, none begun after `until` (s, of `time.monotonic`).
+
+    `room` tells how many the nodes that there are have room for now, of `most`, which may count nodes that are yet to come.
+    """
 
     proposer: Proposer
     most: int
-    until: float = float("inf")
+    room: Callable[[], int]
+    until: float = math.inf
     population: tuple[Trial, ...] = ()
+
+    def at_once(self) -> int:
+        """Trials to be asked for, running ones among them. Those that wait for a worker begin whatever the time is then."""
+        return self.most if self.until == math.inf else min(self.most, self.room() + 1)
 
 
 def run(shared: Shared, plan: Plan, log: Log, folder: Path) -> None:
@@ -85,7 +98,8 @@ def run(shared: Shared, plan: Plan, log: Log, folder: Path) -> None:
 def _prepare(plan: Plan) -> None:
     """Set what Tune reads from its environment."""
     # By itself Tune would ask for a worker once the one before has started: a wide cluster would fill up one by one.
-    os.environ.update(_QUIET | {"TUNE_MAX_PENDING_TRIALS_PG": "auto" if plan.population else str(plan.most)})
+    waiting = "auto" if plan.population else str(min(plan.most, WAITING))
+    os.environ.update(_QUIET | {"TUNE_MAX_PENDING_TRIALS_PG": waiting})
     # Tune would hand the keys of S3 on in its workers' runtime_env, which the dashboard shows.
     class_cache.ENV_VARS_TO_PROPAGATE -= {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
 
@@ -106,7 +120,7 @@ class Asking(_Unpickled, Searcher):
         self._live: dict[str, Trial] = {}
 
     def suggest(self, trial_id: str) -> Any:
-        if len(self._live) >= self._plan.most:
+        if len(self._live) >= self._plan.at_once():
             return None
         while time.monotonic() < self._plan.until:
             point = self._plan.proposer.ask()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import time
@@ -122,7 +123,9 @@ def test_guard_names_the_track_whatever_it_is_called(tmp_path: Path, deed: Calla
     _, how, used = os.wait4(child.pid or 0, 0)
     assert os.waitstatus_to_exitcode(how) != 0
     assert verdicts(tmp_path) == {key: status}
-    assert time.monotonic() - began < HUNG_S / 2 and used.ru_maxrss < SWALLOWED_MB / 2 * 1024
+    # A process that is started by another begins with the other's peak.
+    ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert time.monotonic() - began < HUNG_S / 2 and used.ru_maxrss <= max(ours, SWALLOWED_MB / 2 * 1024)
 
 
 def test_guard_at_rest_accuses_nobody(tmp_path: Path) -> None:

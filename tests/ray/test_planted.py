@@ -104,7 +104,7 @@ def test_pickles_beside_a_sweep_that_goes_on(ray_session: Any, tmp_path: Path, b
         for name in NAMES:
             (place / name).write_bytes(pickle.dumps(bomb))
     _, longer = run_sweep(tmp_path, drawn | {"num_samples": 3})
-    assert len(longer.rows) == 3 and {row["status"] for row in longer.rows} == {"ok"}
+    assert longer.name == found.name and len(longer.rows) == 3 and {row["status"] for row in longer.rows} == {"ok"}
     ctx, row = sweep_again.context_of(open_store(store), found.rows[0]["trial_id"])
     sweep_again.train_again(ctx, row)
     read_all(tmp_path)

@@ -88,7 +88,7 @@ def test_two_sweeps_in_one_store_do_not_disturb_each_other(folder: Path) -> None
     _, first = run_sweep(folder, BETAS)
     ctx, other = run_sweep(folder, BETAS | {"objective": "silhouette"})
     assert other.name != first.name
-    # Trials that run side by side are rows in the order in which they end.
+    # Trials that run side by side are numbered in the order in which their workers have started.
     assert {row["trial_id"] for row in other.rows} == {row["trial_id"] for row in first.rows}, "the same experiments"
     assert ctx.run.done == {"sweep": 3}
     with Lease(folder / "store/leases", f"trials-{first.name}"):

@@ -13,7 +13,7 @@ from ray._private.state import state
 from ray_pipeline.config import check
 from ray_pipeline.stages import growth
 from ray_pipeline.stages.context import Context
-from ray_pipeline.stages.growth import MOST, Group, groups
+from ray_pipeline.stages.growth import MOST, Group, groups, grows
 
 KINDS = {
     "head": {"resources": {"CPU": 4}, "max_workers": 0},
@@ -53,9 +53,17 @@ def test_what_is_there_may_not_be_added(
 ) -> None:
     monkeypatch.setattr(ray, "nodes", lambda: there)
     assert groups(cluster) == left
+    assert grows(cluster)
+
+
+def test_a_cluster_that_is_full_still_grows(cluster: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that it loses comes again."""
+    growth.BOOTSTRAP.write_text(json.dumps({"available_node_types": {"gpu": KINDS["gpu"]}}), encoding="utf-8")
+    monkeypatch.setattr(ray, "nodes", lambda: [node("gpu")] * 3)
+    assert groups(cluster) == [] and grows(cluster)
 
 
 def test_a_damaged_file_on_the_head_tells_of_none(cluster: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "nodes", lambda: [node("head")])
     growth.BOOTSTRAP.write_text("{", encoding="utf-8")
-    assert groups(cluster) == []
+    assert groups(cluster) == [] and not grows(cluster)

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,18 @@ def test_two_processes_fetch_it_once_and_a_third_asks_nobody(there: Hub, tmp_pat
     assert [told(one) for one in both] == [FOUND, FOUND]
     assert there.sent == {"config.json": 1, "model.safetensors": 1}
     assert told(fetching("http://127.0.0.1:9", tmp_path)) == FOUND
+
+
+def test_what_is_half_fetched_is_not_taken_for_the_whole(there: Hub, tmp_path: Path) -> None:
+    there.slow["model.safetensors"] = 8
+    first = fetching(there.url, tmp_path)
+    until = time.monotonic() + 60
+    while not list(tmp_path.glob("models--*/snapshots/*/config.json")):
+        assert time.monotonic() < until and first.poll() is None
+        time.sleep(0.05)
+    second = fetching(there.url, tmp_path)
+    assert [told(first), told(second)] == [FOUND, FOUND]
+    assert there.sent == {"config.json": 1, "model.safetensors": 1}
 
 
 def test_what_is_not_what_was_published_is_refused_and_not_kept(there: Hub, tmp_path: Path) -> None:

@@ -23,12 +23,17 @@ class Trained:
 
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "environ", dict(os.environ))
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TUNE_")}
+    monkeypatch.setattr(os, "environ", clean)
     monkeypatch.setattr(class_cache, "ENV_VARS_TO_PROPAGATE", {*class_cache.ENV_VARS_TO_PROPAGATE, *KEYS})
 
 
 def prepare(**more: Any) -> None:
-    sweep_tune._prepare(sweep_tune.Plan(Listed([]), most=MOST, **more))
+    sweep_tune._prepare(plan(**more))
+
+
+def plan(**more: Any) -> sweep_tune.Plan:
+    return sweep_tune.Plan(Listed([]), most=MOST, room=lambda: 2, **more)
 
 
 def shown(kind: type) -> dict[str, str]:
@@ -57,3 +62,9 @@ def test_a_population_after_a_sweep_is_not_held_to_its_number() -> None:
     prepare()
     prepare(population=(object(),))
     assert os.environ["TUNE_MAX_PENDING_TRIALS_PG"] == "auto"
+
+
+def test_a_time_budget_lets_one_trial_wait_and_no_more() -> None:
+    """Those that wait begin once there is a worker, and that may be long after."""
+    assert plan().at_once() == MOST
+    assert plan(until=1e9).at_once() == 3
