@@ -4,8 +4,8 @@
 
 which is `make fuzz`, then ``python bench/reliability.py --fuzz out/fuzz.json --out docs/reliability.md``. A test tells by
 its fixture `cost` (tests/conftest.py) what it saw, before it asserts that nothing was lost. Without ``--only`` all of them
-run, two files at a time. Two simulated clusters at once may be more than a machine starts within Ray's limits: a file that
-fails is run once more, alone, after the others, and the page says so.
+run. Two simulated clusters at once are more than two CPUs start within Ray's limits, so it is a file at a time; one that fails
+is run once more after the others, and the page says so.
 """
 
 from __future__ import annotations
@@ -46,9 +46,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/reliability.md"))
     parser.add_argument("--fuzz", type=Path, help="out/fuzz.json, of `make fuzz`")
     parser.add_argument("--only", nargs="*", choices=FILES, help="some of the files")
-    parser.add_argument(
-        "--workers", type=int, default=2, help="files at a time: most of a test's time is waiting for Ray"
-    )
+    parser.add_argument("--workers", type=int, default=1, help="files at a time, for a machine with many CPUs")
     options = parser.parse_args()
     fuzz = json.loads(options.fuzz.read_text(encoding="utf-8")) if options.fuzz else None
     files = options.only or FILES
@@ -56,7 +54,7 @@ def main() -> None:
         came = dict(zip(files, pool.map(_tested, files), strict=True))
     for file in [file for file, (_, (code, _)) in came.items() if code]:
         lines, (code, told) = _tested(file)
-        came[file] = lines, (code, f"{told} (run again, alone)")
+        came[file] = lines, (code, f"{told} (run again)")
     lines, ends = [line for told, _ in came.values() for line in told], {file: end for file, (_, end) in came.items()}
     text = _page(lines, ends, fuzz)
     print(text)
