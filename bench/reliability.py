@@ -2,7 +2,7 @@
 
     make reliability
 
-which is `make fuzz`, then ``python bench/reliability.py --fuzz out/fuzz.json --out docs/reliability.md``. A test tells by
+which is ``python bench/reliability.py --fuzz docs/fuzz.json --out docs/reliability.md``, after `make fuzz`. A test tells by
 its fixture `cost` (tests/conftest.py) what it saw, before it asserts that nothing was lost. Without ``--only`` all of them
 run. Two simulated clusters at once are more than two CPUs start within Ray's limits, so it is a file at a time; one that fails
 is run once more after the others, and the page says so.
@@ -44,7 +44,7 @@ def main() -> None:
     """Run the tests, print the page and write it to ``--out``; the exit code says whether all passed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("docs/reliability.md"))
-    parser.add_argument("--fuzz", type=Path, help="out/fuzz.json, of `make fuzz`")
+    parser.add_argument("--fuzz", type=Path, help="docs/fuzz.json, of `make fuzz`")
     parser.add_argument("--only", nargs="*", choices=FILES, help="some of the files")
     parser.add_argument("--workers", type=int, default=1, help="files at a time, for a machine with many CPUs")
     options = parser.parse_args()

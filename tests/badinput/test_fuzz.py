@@ -1,6 +1,6 @@
 """Damaged audio never gets more out of the decoder than a header, a clip or a reason, and never for long.
 
-`make fuzz` tries 20,000 cases and leaves what came of them in out/fuzz.json. A crash of libsndfile would end one worker and
+`make fuzz` tries 20,000 cases and leaves what came of them in docs/fuzz.json. A crash of libsndfile would end one worker and
 make one `worker_crash` row, which row 18 tests; here it fails, since it is a bug to be reported and, where it can be, avoided.
 """
 
