@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from fma_tables import MFCC, expected, numbers, write_features, write_genres, wr
 from ray_pipeline.errors import SourceError
 from ray_pipeline.sources.fma import features_csv, genres, tracks_csv
 from ray_pipeline.sources.fma.genres import Genres
+from ray_pipeline.sources.fma.rows import text_rows
 
 MEANS = [("mfcc", "mean", number) for number in range(1, 21)]
 
@@ -163,6 +165,19 @@ def test_text_that_is_not_utf8_and_cells_of_any_length(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace("é".encode(), b"\xe9"))
     entry = tracks_csv.read(path, Genres(), lambda _: None)["2"]
     assert (entry.title, len(entry.artist)) == ("caf\ufffd", 200_000)
+
+
+def test_a_table_that_is_half_read_sets_nothing_for_others(tmp_path: Path) -> None:
+    """How long a cell may be is one setting for all of Python, and a manifest is held to it."""
+    before = csv.field_size_limit()
+    path = write_tracks(tmp_path, {})
+    halves = [text_rows(path), text_rows(path)]
+    for rows in halves:
+        next(rows)
+    assert csv.field_size_limit() == before
+    for rows in halves:
+        rows.close()
+    assert csv.field_size_limit() == before
 
 
 @pytest.mark.parametrize("columns", [MFCC, MFCC[::-1], [("zcr", "mean", "01"), *MFCC[70:], *MFCC[:70]]])

@@ -35,12 +35,11 @@ def text_rows(path: Path) -> Iterator[Row]:
     SourceError
         The file cannot be opened, or is cut off within a quoted cell.
     """
-    longest = csv.field_size_limit(sys.maxsize)
     line = 1
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.reader(file, strict=True)
-            for cells in reader:
+            while (cells := _next_of_any_length(reader)) is not None:
                 if cells:
                     yield line, cells
                 line = reader.line_num + 1
@@ -48,6 +47,13 @@ def text_rows(path: Path) -> Iterator[Row]:
         raise SourceError(f"{path}:{line}: the row that begins here cannot be read: {error}") from None
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror or error}") from None
+
+
+def _next_of_any_length(reader: Iterator[list[str]]) -> list[str] | None:
+    """The next row. How long a cell may be is one setting for all of Python: it is back before anybody else reads."""
+    longest = csv.field_size_limit(sys.maxsize)
+    try:
+        return next(reader, None)
     finally:
         csv.field_size_limit(longest)
 
