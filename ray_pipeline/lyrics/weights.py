@@ -62,8 +62,8 @@ def from_hub(repo_id: str, patterns: list[str], *, setting: str, fetch: bool = T
         raise
     except Exception as error:
         # What answers there may be no hub, and the hub's client then raises whatever it stumbles over.
-        where = "" if isinstance(error, OSError) else f"{constants.ENDPOINT}: {type(error).__name__}: "
-        raise missing(repo_id, f"{where}{error}".splitlines()[0], setting) from error
+        where = "" if isinstance(error, OSError) else f"{constants.ENDPOINT}: "
+        raise missing(repo_id, f"{where}{type(error).__name__}: {error}".splitlines()[0], setting) from error
     return folder
 
 

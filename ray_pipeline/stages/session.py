@@ -17,7 +17,6 @@ from typing import Any
 from ray_pipeline.errors import ResourceError
 from ray_pipeline.stages import growth
 from ray_pipeline.stages.context import Context
-from ray_pipeline.stages.growth import groups
 
 # Ray reads these when it is imported or when a worker starts. Ray turns token auth on by itself for a local start and then
 # refuses its own clients: the mode is always said.
@@ -181,12 +180,12 @@ def nodes(ctx: Context) -> list[dict[str, Any]]:
 
 def cpus(ctx: Context) -> int:
     """CPUs that the connected cluster has, or may have once it has grown."""
-    return max(1, int(there(ctx, "CPU") + sum(group.count * group.cpus for group in groups(ctx))))
+    return max(1, int(there(ctx, "CPU") + sum(group.count * group.cpus for group in growth.groups(ctx))))
 
 
 def gpus(ctx: Context) -> int:
     """GPUs that the connected cluster has, or may have once it has grown."""
-    return int(there(ctx, "GPU") + sum(group.count * group.gpus for group in groups(ctx)))
+    return int(there(ctx, "GPU") + sum(group.count * group.gpus for group in growth.groups(ctx)))
 
 
 def there(ctx: Context, kind: str) -> float:

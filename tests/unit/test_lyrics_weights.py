@@ -76,3 +76,18 @@ def test_dimension_comes_from_a_dense_layer_where_there_is_one(tmp_path: Path) -
     (tmp_path / "model.safetensors").write_bytes(b"x")
     (tmp_path / "modules.json").write_text('[{"path": ""}, {"path": "2_Dense"}, {"path": "3_Normalize"}]')
     assert sbert.check(str(tmp_path))[1] == 64
+
+
+def test_an_error_without_words_is_told_by_its_kind(no_hub: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = weights._snapshot
+
+    def wordless(repo_id: str, patterns: list[str], *, local: bool) -> Path:
+        if local:
+            return real(repo_id, patterns, local=True)
+        raise TimeoutError
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(weights, "_snapshot", wordless)
+    monkeypatch.setattr(weights, "reachable", lambda url: True)
+    with pytest.raises(WeightsError, match="TimeoutError"):
+        weights.from_hub("someone/some-model", ["*.json"], setting="lyrics.model")
