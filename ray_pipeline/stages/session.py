@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,12 @@ _QUIET = {
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
     # Ray's C++ core prints to the terminal of whoever imports it; set another level to see it.
     "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 KNOCK_S = 10.0
+_HANDED_DOWN: dict[str, str] = {}
 AWS_PLACES = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION")
 # Words and vectors change in their last bits with the number of BLAS threads: it is pinned in every worker.
 WORKER_ENV = {
@@ -107,6 +109,7 @@ def _start(ray: Any, ctx: Context) -> None:
     try:
         with environment(WORKER_ENV):
             ray.init(address="local", num_cpus=_cpus(ctx), include_dashboard=False, **common)
+            _HANDED_DOWN.update(os.environ)
     except Exception as error:
         if "timed out during startup" not in str(error):
             raise
@@ -129,6 +132,11 @@ def environment(given: dict[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def handed_down() -> Mapping[str, str]:
+    """The environment that workers have from this process, where it started their Ray; else empty."""
+    return _HANDED_DOWN
 
 
 def _not_let_in(address: str, error: Exception) -> ResourceError:
@@ -246,3 +254,4 @@ def session() -> Iterator[None]:
     finally:
         if not started_before and "ray" in sys.modules:
             sys.modules["ray"].shutdown()
+            _HANDED_DOWN.clear()

@@ -14,7 +14,7 @@ from typing import Any
 from ray_pipeline import schemas
 from ray_pipeline.errors import ConfigError, NotFetched, ResourceError, TrainingError
 from ray_pipeline.space import Tune
-from ray_pipeline.stages import room, session
+from ray_pipeline.stages import ahead, room, session
 from ray_pipeline.stages.checks import check_cluster
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.plan import mended
@@ -128,6 +128,8 @@ def _run_missing(
     log = Log(ctx, shared, table, rows, total, _listeners(ctx, shared))
     log.watch = watch or log.watch
     folder = ctx.store.folder("scratch", f"sweep-{shared.name}")
+    # Tune reads tables by pandas, and the page's importance of knobs is a forest's.
+    ahead.begin("pandas", "sklearn.ensemble")
     session.connect(ctx)
     from ray_pipeline.stages import sweep_tune
 

@@ -21,6 +21,7 @@ from ray_pipeline.experiment import Collection, Evaluation, Fitted
 from ray_pipeline.models.condition import condition_of
 from ray_pipeline.models.contract import Latents
 from ray_pipeline.needs import fusion_of, views_required
+from ray_pipeline.stages import ahead
 from ray_pipeline.stages.sweep_data import Shared, collection_of
 from ray_pipeline.store import folder_at
 from ray_pipeline.sweep.objective import WORST, Judged, judge, needs_nulls, needs_stability
@@ -44,10 +45,12 @@ def run_trial(told: dict[str, Any], shared: Shared) -> None:
     What this package raises on purpose would be raised again: it is an outcome, but for a score that cannot be, which is
     reported so that the sweep ends with it. Anything else ends the worker, and Ray Tune tries the trial again in another.
     """
-    import sklearn.cluster  # noqa: F401 — imported before the clock starts, as the next
     from ray import tune
 
-    from ray_pipeline import metrics, training  # noqa: F401
+    with ahead.uncollected():  # and before the clock starts
+        import sklearn.cluster  # noqa: F401
+
+        from ray_pipeline import metrics, training  # noqa: F401
 
     course = Course(tune.report)
     try:

@@ -15,6 +15,7 @@ from ray.tune.execution import class_cache
 from ray.tune.search import Searcher
 
 from ray_pipeline.errors import ConfigError, RayPipelineError
+from ray_pipeline.stages import session
 from ray_pipeline.stages.sweep_data import Shared
 from ray_pipeline.stages.sweep_log import Log
 from ray_pipeline.stages.sweep_schedulers import scheduler_of
@@ -30,8 +31,9 @@ _QUIET = {
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     # Ctrl-C stays KeyboardInterrupt: what has ended is in the table.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
+# What Tune hands on to its workers, where it is set; by default also a word to PyTorch Lightning, which is not used.
+_TUNES_OWN = frozenset(class_cache.ENV_VARS_TO_PROPAGATE)
 
 
 WAITING = 200
@@ -100,8 +102,12 @@ def _prepare(plan: Plan) -> None:
     # By itself Tune would ask for a worker once the one before has started: a wide cluster would fill up one by one.
     waiting = "auto" if plan.population else str(min(plan.most, WAITING))
     os.environ.update(_QUIET | {"TUNE_MAX_PENDING_TRIALS_PG": waiting})
-    # Tune would hand the keys of S3 on in its workers' runtime_env, which the dashboard shows.
-    class_cache.ENV_VARS_TO_PROPAGATE -= {name for name in class_cache.ENV_VARS_TO_PROPAGATE if name.startswith("AWS_")}
+    # A worker with a runtime_env of its own is none of those that Ray starts with: what they have anyway is not said again.
+    # And Tune would hand the keys of S3 on, which the dashboard shows.
+    has = session.handed_down()
+    said = {name for name in _TUNES_OWN if name in os.environ and has.get(name) != os.environ[name]}
+    class_cache.ENV_VARS_TO_PROPAGATE = {name for name in said if not name.startswith("AWS_")}
+    class_cache.DEFAULT_ENV_VARS = {}
 
 
 class _Unpickled:

@@ -10,10 +10,11 @@ from ray.tune.execution import class_cache
 from ray.tune.execution.tune_controller import _get_max_pending_trials
 from ray.tune.search import Searcher
 
-from ray_pipeline.stages import sweep_tune
+from ray_pipeline.stages import session, sweep_tune
 from ray_pipeline.sweep.proposers import Listed
 
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+CHDIR = "RAY_CHDIR_TO_TRIAL_DIR"
 MOST = 7
 
 
@@ -23,9 +24,12 @@ class Trained:
 
 @pytest.fixture(autouse=True)
 def as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("TUNE_")}
+    ours = {*sweep_tune._TUNES_OWN, CHDIR}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("TUNE_") and name not in ours}
     monkeypatch.setattr(os, "environ", clean)
-    monkeypatch.setattr(class_cache, "ENV_VARS_TO_PROPAGATE", {*class_cache.ENV_VARS_TO_PROPAGATE, *KEYS})
+    monkeypatch.setattr(session, "handed_down", dict)
+    monkeypatch.setattr(class_cache, "ENV_VARS_TO_PROPAGATE", set(sweep_tune._TUNES_OWN))
+    monkeypatch.setattr(class_cache, "DEFAULT_ENV_VARS", {})
 
 
 def prepare(**more: Any) -> None:
@@ -39,7 +43,7 @@ def plan(**more: Any) -> sweep_tune.Plan:
 def shown(kind: type) -> dict[str, str]:
     """The environment in the runtime_env of the actors of `kind`, which the dashboard shows."""
     options = class_cache._ActorClassCache().get(kind)._default_options
-    found: dict[str, str] = dict(options["runtime_env"]["env_vars"])
+    found: dict[str, str] = dict(options["runtime_env"].get("env_vars", {}))
     return found
 
 
@@ -48,8 +52,24 @@ def test_keys_are_not_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(os.environ, name, "hidden")
     assert set(shown(Trained).values()) >= {"hidden"}, "by itself Tune hands them on"
     prepare()
-    assert "hidden" not in shown(Trained).values()
-    assert shown(Trained)["RAY_CHDIR_TO_TRIAL_DIR"] == "0"
+    assert shown(Trained) == {}
+
+
+def test_workers_of_a_ray_at_an_address_are_told_where_to_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, CHDIR, "0")
+    prepare()
+    assert shown(Trained) == {CHDIR: "0"}
+
+
+def test_workers_of_a_ray_started_here_have_their_environment_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one of their own they would be others than those that Ray has started already."""
+    monkeypatch.setitem(os.environ, CHDIR, "0")
+    monkeypatch.setattr(session, "handed_down", lambda: {CHDIR: "0"})
+    prepare()
+    assert shown(Trained) == {}
+    monkeypatch.setattr(session, "handed_down", lambda: {CHDIR: "1"})
+    prepare()
+    assert shown(Trained) == {CHDIR: "0"}
 
 
 def test_all_workers_are_asked_for_at_once() -> None:
