@@ -58,20 +58,27 @@ def yardstick(collection: Collection) -> NDArray[np.float32]:
     Of several views each has the same share of the variance, whatever its number of columns: a log-mel's thousands would
     else drown the others.
     Lyrics are left out: most tracks lack them, and distances to a filled gap would reward clusters that follow the gap.
-    Where a fusion reads nothing else, they are the yardstick: its tracks all have them. Where experiments read different
+    Where a fusion reads nothing else, they are the yardstick: its tracks all have them. For the same reason features that
+    some tracks lack are left out; where there are none but those, a gap lies at the mean. Where experiments read different
     features and are to be compared, `measured_in` has the same for all.
     """
-    views = collection.measured_in or collection.views
-    names = [name for name in sorted(views) if name != LYRICS] or [LYRICS]
-    blocks = [_standardised(views[name].reshape(len(collection), -1)) for name in names]
+    views, masks = collection.measured_in or collection.views, collection.masks
+    audio = [name for name in sorted(views) if name != LYRICS] or [LYRICS]
+    names = [name for name in audio if name not in masks or masks[name].all()] or audio
+    blocks = [_standardised(views[name].reshape(len(collection), -1), masks.get(name)) for name in names]
     varying = [int(block.any(axis=0).sum()) for block in blocks]
     share = sum(varying) / max(sum(map(bool, varying)), 1)
     weighed = [block * np.sqrt(share / max(n, 1)) for block, n in zip(blocks, varying, strict=True)]
     return np.concatenate(weighed, axis=1).astype(np.float32)
 
 
-def _standardised(x: NDArray[np.float32]) -> NDArray[np.float64]:
-    """`x` [n, D], each column with mean 0 and deviation 1; a constant column is 0."""
+def _standardised(x: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+    """`x` [n, D], each column with mean 0 and deviation 1 over what `mask` [n] or [n, D] has; 0 elsewhere, as a constant is."""
     wide = x.astype(np.float64)
-    spread = wide.std(axis=0)
-    return np.asarray((wide - wide.mean(axis=0)) / np.where(spread > 0, spread, 1.0))
+    if mask is None or mask.all():
+        spread = wide.std(axis=0)
+        return np.asarray((wide - wide.mean(axis=0)) / np.where(spread > 0, spread, 1.0))
+    seen = np.ma.array(wide, mask=np.broadcast_to(~mask.reshape(len(x), -1), wide.shape))
+    spread = np.ma.filled(seen.std(axis=0), 0.0)
+    centred = np.ma.filled(seen - seen.mean(axis=0), 0.0)
+    return np.asarray(centred / np.where(spread > 0, spread, 1.0))

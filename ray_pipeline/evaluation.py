@@ -54,8 +54,7 @@ def evaluate(collection: Collection, fitted: Fitted, latents: Latents, config: C
 
     found, again = _clustered(latents.mu, config.clusterer, seed)
     scoring, leak = config.scoring, _leak(collection, fitted, seed)
-    rebuilt = {name: shape for name, shape in fitted.model.shapes.items() if name != CONDITION}
-    matrix, mask = joined(*fitted.fusion.transform(collection.views, collection.masks), rebuilt)
+    matrix, mask = _rebuilt(collection, fitted)
     scores = metrics.internal_scores(
         latents.mu,
         found.labels,
@@ -83,6 +82,15 @@ def evaluate(collection: Collection, fitted: Fitted, latents: Latents, config: C
     notes = [*found.notes, *(note for note in (leak, unknown, unheld) if note)]
     distance = _distances(latents.mu, found.labels, found.centres)
     return Evaluation(found.labels, distance, scores, notes, found.curve)
+
+
+def _rebuilt(collection: Collection, fitted: Fitted) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """What the model was trained to rebuild, weighed as its loss weighs it: float32 [n, D], and bool [n, D], True = present."""
+    views, masks = fitted.fusion.transform(collection.views, collection.masks)
+    scales = getattr(fitted.model, "scales", {})
+    weighed = {name: x * np.float32(np.sqrt(scales[name])) if name in scales else x for name, x in views.items()}
+    shapes = {name: shape for name, shape in fitted.model.shapes.items() if name != CONDITION}
+    return joined(weighed, masks, shapes)
 
 
 def stability(

@@ -36,7 +36,7 @@ __all__ = [
 Trained = tuple[State, dict[str, Any]]
 """A member of late fusion as it was trained: its weights, and what a card says of its course."""
 
-VERSION = 1
+VERSION = 2
 FEWEST = 2  # tracks; of one alone nothing can be said
 
 

@@ -45,8 +45,10 @@ def views_required(config: Config) -> tuple[str, ...]:
 
 def required(fusion: FusionPart, model: Params) -> tuple[str, ...]:
     """`views_required` of a fusion and of a model's settings."""
-    members = model.of.values() if isinstance(model, LateParams) else ()
-    found = {*fusion.required, *(name for member in members for name in fusion_of(member.fusion).required)}
+    alone = getattr(model, "view", None)  # some models read one view, whatever else there is
+    found = {*fusion.required, *((alone,) if alone else ())}
+    for member in model.of.values() if isinstance(model, LateParams) else ():
+        found.update(required(fusion_of(member.fusion), member.model))
     return tuple(sorted(found))
 
 

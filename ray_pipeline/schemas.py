@@ -34,8 +34,10 @@ class Status(StrEnum):
 
 GOOD = frozenset({Status.OK, Status.NO_TEXT})
 BAD = frozenset(Status) - GOOD
-# A second run may well fare better with these: the file came back, the machine was less busy.
-RETRIED = frozenset({Status.WORKER_CRASH, Status.TIMEOUT, Status.MISSING, Status.CHANGED})
+# A second run may well fare better with these: the file came back, the machine was less busy, a limit was raised.
+RETRIED = frozenset(
+    {Status.WORKER_CRASH, Status.TIMEOUT, Status.OUT_OF_MEMORY, Status.MISSING, Status.UNREADABLE, Status.CHANGED}
+)
 
 _KEY = [
     pa.field("track_id", pa.string(), nullable=False),

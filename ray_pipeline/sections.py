@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from ray_pipeline import shelf
+from ray_pipeline.s3_address import is_s3
 
 LABEL = "label"
 """The factor that is the classes of ``scoring.label``."""
@@ -17,6 +19,21 @@ FACTORS = {
     "brightness": "brightness",
 }
 """What else latents can be held against, and the feature that each factor is read from."""
+
+
+def _from_here(model: str) -> str:
+    """A path that is there, whole: workers start in other folders."""
+    if is_s3(model) or not ("/" in model or model.startswith("~") or model.endswith(".pt")):
+        return model
+    try:
+        path = Path(model).expanduser().absolute()
+        return str(path) if path.exists() else model
+    except (OSError, RuntimeError, ValueError):
+        return model
+
+
+Weights = Annotated[str, AfterValidator(_from_here)]
+"""Of a model: a name, a path, or an address on s3://."""
 
 
 class Section(BaseModel):
@@ -47,7 +64,7 @@ class Audio(Section):
 class Text(Section):
     """Which Sentence-BERT turns words into a vector."""
 
-    model: str = Field("all-MiniLM-L6-v2", description="a name on the hub, or the weights' folder, also on s3://")
+    model: Weights = Field("all-MiniLM-L6-v2", description="a name on the hub, or the weights' folder, also on s3://")
 
 
 class Training(Section):

@@ -148,6 +148,16 @@ class Tune(BaseModel):
         settings = {key: value for key, value in raw.items() if key in cls.model_fields}
         return settings | {"space": {key: value for key, value in raw.items() if key not in cls.model_fields}}
 
+    @field_validator("mlflow")
+    @classmethod
+    def _without_password(cls, address: str | None) -> str | None:
+        if address and "@" in address.partition("://")[2].partition("/")[0]:
+            raise ValueError(
+                "leave user and password out, which would be written down with the run: MLflow reads them from "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            )
+        return address
+
     @field_validator("objective", mode="before")
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:

@@ -42,6 +42,11 @@ class StudyRow:
     late: Combine | None = None
     zero_fill: bool = False
 
+    @property
+    def sees_lyrics(self) -> bool:
+        """Whether its model, or one of those that it combines, is given lyrics."""
+        return self.fusion != "audio" or self.late is not None
+
 
 def _six(*values: float) -> dict[str, float]:
     return dict(zip(ALL_SIX, values, strict=True))

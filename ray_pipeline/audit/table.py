@@ -9,12 +9,11 @@ from typing import Any
 
 from ray_pipeline.audit import verdicts
 from ray_pipeline.audit.controls import DIMS, gaussian, random_clusters
-from ray_pipeline.audit.run import Outcome
+from ray_pipeline.audit.run import GAP, Outcome
 from ray_pipeline.audit.study import ALL_SIX, LEAD, StudyRow
 from ray_pipeline.metrics.score import LEAK
 
 CONTROLS = "Controls"
-GAP = "ami_missing"
 SHOWN = (*ALL_SIX, "ami", "silhouette_input", GAP)
 
 
@@ -96,7 +95,7 @@ def _fits(row: StudyRow, outcomes: list[Outcome]) -> list[str]:
 
 def _scored(row: StudyRow, metric: str, outcomes: list[Outcome]) -> Line:
     scores = [score for one in outcomes for score in one.scores if score["metric"] == metric]
-    p = max((score["p"] for score in scores if score["p"] is not None), default=None)
+    p = None if any(score["p"] is None for score in scores) else max(score["p"] for score in scores)
     null = "null_mean" if scores[0]["null_mean"] is not None else "chance"
     return Line(
         row.table,
@@ -108,19 +107,20 @@ def _scored(row: StudyRow, metric: str, outcomes: list[Outcome]) -> Line:
         _mean([score[null] for score in scores]),
         _mean([_null_sd(score) for score in scores]),
         p,
-        _joined(_said(row, metric), _here(metric, scores, p, outcomes)),
+        _joined(_said(row, metric), _here(row, metric, scores, p, outcomes)),
     )
 
 
-def _here(metric: str, scores: list[dict[str, Any]], p: float | None, outcomes: list[Outcome]) -> str:
+def _here(row: StudyRow, metric: str, scores: list[dict[str, Any]], p: float | None, outcomes: list[Outcome]) -> str:
     if any(one.diverged for one in outcomes):
         return "diverged"
     z = _mean([score["z"] for score in scores])
     if metric in LEAD:
         above = sum(score["p"] is not None and score["p"] <= 1 / (score["n_null"] + 1) + 1e-9 for score in scores)
-        return verdicts.of_internal(z, _collapsed(outcomes), above, len(scores))
+        unscored = sum(score["p"] is None for score in scores)
+        return verdicts.of_internal(z, _collapsed(outcomes), above, len(scores), unscored)
     if metric == GAP:
-        return verdicts.of_gap(p)
+        return verdicts.of_gap(p, row.sees_lyrics)
     leak = next((score["note"] for score in scores if (score["note"] or "").startswith(LEAK)), "")
     return verdicts.of_external(p, leak.split(";")[0])
 

@@ -24,12 +24,15 @@ def of_reported(metric: str, value: float, clusterer: str) -> str:
     return ""
 
 
-def of_internal(z: float | None, collapsed: bool, n_above: int, n_seeds: int) -> str:
+def of_internal(z: float | None, collapsed: bool, n_above: int, n_seeds: int, n_unscored: int = 0) -> str:
     """A score of the latents beside the same clusterer on structureless data of the same covariance.
 
-    `z` is the mean over `n_seeds`, of which with `n_above` the score is higher than every draw of the null.
+    `z` is the mean over `n_seeds`, of which with `n_above` the score is higher than every draw of the null; with
+    `n_unscored` of them no clusters were found that can be scored, and then `z` is of the others only.
     """
     fallen = "collapsed: " if collapsed else ""
+    if 0 < n_unscored < n_seeds:
+        return f"{fallen}with {n_unscored} of {n_seeds} seeds no clusters that can be scored"
     if z is None:
         return f"{fallen}nothing to compare: no clusters that can be scored"
     if z >= CLEAR_Z:
@@ -49,15 +52,18 @@ def of_external(p: float | None, leak: str) -> str:
     return f"above chance, p = {p:.3f}" if p <= ALPHA else f"at chance, p = {p:.2f}"
 
 
-def of_gap(p: float | None) -> str:
-    """Agreement of the clusters with "has lyrics": above chance they tell of the gap in the data."""
+def of_gap(p: float | None, sees_lyrics: bool) -> str:
+    """Agreement of the clusters with "has lyrics": above chance they tell of the gap in the data.
+
+    A model that never saw lyrics cannot have followed it: songs sound unlike tunes without words.
+    """
     if p is None:
         return "no gap in lyrics to follow"
-    return (
-        f"follows the gap in lyrics, not music: p = {p:.3f}"
-        if p <= ALPHA
-        else f"gap in lyrics not followed, p = {p:.2f}"
-    )
+    if p > ALPHA:
+        return f"gap in lyrics not followed, p = {p:.2f}"
+    if sees_lyrics:
+        return f"follows the gap in lyrics, not music: p = {p:.3f}"
+    return f"tells by sound which tracks have lyrics, p = {p:.3f}"
 
 
 def of_fit(metric: str, reported: float | None, mean: float) -> str:

@@ -28,7 +28,7 @@ Address = Annotated[
     typer.Option(
         metavar="ADDRESS",
         envvar="RAY_ADDRESS",
-        help="A running Ray: auto, host:port or ray://…; default: start one here.",
+        help="A running Ray: auto or host:port; default: start one here.",
     ),
 ]
 DryRun = Annotated[

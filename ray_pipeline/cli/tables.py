@@ -110,14 +110,16 @@ def _cells(rows: list[dict[str, Any]]) -> list[str]:
         f"{_number(null)} ± {_number(_mean(rows, 'null_sd'))}" if null is not None else _number(_mean(rows, "chance"))
     )
     lows, highs, ps = (_present(rows, name) for name in ("ci_low", "ci_high", "p"))
+    # With some seeds no clusters that can be scored: what the others come to is no answer for all.
+    told = [] if 0 < len(ps) < len(rows) else rows
     interval = f"{_number(min(lows))} to {_number(max(highs))}" if lows else "–"
     shown = f"{_number(mean)} ± {_number(spread)}" if spread is not None else _number(mean)
     return [
         shown,
         chance,
-        _number(_mean(rows, "lift")),
-        _number(_mean(rows, "z")),
-        _number(max(ps, default=None)),
+        _number(_mean(told, "lift")),
+        _number(_mean(told, "z")),
+        _number(max(ps, default=None) if told else None),
         interval,
     ]
 

@@ -24,7 +24,7 @@ class Single:
 
     @property
     def required(self) -> tuple[str, ...]:
-        return ()
+        return (self.params.view,)
 
     @property
     def needs(self) -> tuple[str, ...]:

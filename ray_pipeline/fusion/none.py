@@ -23,8 +23,6 @@ class PassOn:
     one mean and one standard deviation: its own contrasts are its content.
     """
 
-    required: tuple[str, ...] = ()
-
     def __init__(self, params: Params) -> None:
         self.params = params
         self._scalers: dict[str, ZScore | Whole] = {}
@@ -34,6 +32,11 @@ class PassOn:
     def needs(self) -> tuple[str, ...]:
         """Names of the views wanted; none means whatever is given."""
         return self.params.views
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The view that is read alone: tracks without it would all be the same point."""
+        return self.params.views if len(self.params.views) == 1 else ()
 
     @property
     def notes(self) -> list[str]:

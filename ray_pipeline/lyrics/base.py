@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from pydantic import ConfigDict, Field, model_validator
 
+from ray_pipeline.sections import Weights
 from ray_pipeline.shelf import Params
 
 SAMPLE_RATE = 16_000
@@ -26,7 +27,9 @@ class LyricsParams(Params):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     kind: str = Field(default="", alias="backend")
-    model: str = Field(default="base", min_length=1, description="a Whisper size, or the weights' path, also on s3://")
+    model: Weights = Field(
+        default="base", min_length=1, description="a Whisper size, or the weights' path, also on s3://"
+    )
     language: str = Field(default="auto", pattern=r"^(auto|[a-z]{2,3})$", description="auto, or a code as en, de, yue")
     windows: int = Field(default=3, ge=1, description="30 s windows spread over a track that is longer than that")
 

@@ -58,7 +58,8 @@ def fault(factor: Factor) -> str:
     n = int(factor.known.sum())
     if n < FEWEST:
         return f"factor '{factor.name}' is known of {n} tracks, fewer than {FEWEST}, and left out"
-    return f"factor '{factor.name}' has one value only and is left out" if len(np.unique(factor.codes)) < 2 else ""
+    alone = len(np.unique(factor.codes[factor.known])) < 2
+    return f"factor '{factor.name}' has one value only and is left out" if alone else ""
 
 
 def binned(x: NDArray[Any], n_bins: int) -> NDArray[np.int64]:

@@ -75,8 +75,7 @@ def join_check(
     known = {metric.name: metric for metric in of_family("external")}
     if strange := sorted(set(joined) - set(known)):
         raise ValueError(f"{', '.join(strange)}: not among the external metrics {', '.join(known)}")
-    orders = [generator(seed, _SHUFFLE, i).permutation(len(classes)) for i in range(shuffles)]
-    dealt = [score(labels, [classes[row] for row in order]) for order in orders]
+    dealt = [score(labels, _dealt(classes, generator(seed, _SHUFFLE, i))) for i in range(shuffles)]
     tables = list(permutation_tables(table, PERMUTATIONS, seed))
     return [
         _finding(
@@ -87,6 +86,15 @@ def join_check(
         )
         for name, value in joined.items()
     ]
+
+
+def _dealt(classes: Sequence[str | None], rng: np.random.Generator) -> list[str | None]:
+    """`classes` dealt anew among the tracks that have one: which those are is the same in what chance is worked out from."""
+    known = [row for row, one in enumerate(classes) if one]
+    out = list(classes)
+    for row, other in zip(known, rng.permutation(known), strict=True):
+        out[row] = classes[int(other)]
+    return out
 
 
 def _finding(metric: str, joined: float, shuffled: NDArray[np.float64], chance: NDArray[np.float64]) -> JoinFinding:

@@ -88,10 +88,18 @@ def latent_scores(
     of squared errors of a row (or those sums, [n]), gives `reconstruction`; `matrix` [n, D] with `mask` [n] or [n, D] (True =
     present) is what was reconstructed, and gives PCA's error beside it. `collapsed` is 1 or 0, with the reason.
     """
-    error = None if recon_error is None else float(np.mean(recon_error))
+    error = None if recon_error is None else _mean_error(np.asarray(recon_error), mask)
     latents = Latents(np.asarray(mu), kl_per_dim, error, matrix, mask, threshold)
     scores = [metric(latents) for metric in of_family("latent")]
     return [score for score in scores if score is not None]
+
+
+def _mean_error(errors: NDArray[Any], mask: NDArray[np.bool_] | None) -> float:
+    """Mean of `errors` [n] over the rows of which something is present, as PCA's is; a mean [] as it is."""
+    if not errors.ndim or mask is None:
+        return float(np.mean(errors))
+    seen = mask.any(axis=1) if mask.ndim == 2 else mask
+    return float(np.mean(errors[seen])) if seen.any() else NAN
 
 
 def collapse(latents: Latents) -> tuple[bool, str]:

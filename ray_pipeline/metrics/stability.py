@@ -84,7 +84,7 @@ def bootstrap_stability(
     """`stability_bootstrap` of `cluster` on `x` [n, d], which it gave `labels` [n]: `RESAMPLES` bootstrap resamples,
     beside the same on Gaussians of the covariance of `x`. Past 2,000 rows both are of 2,000 drawn at random.
     """
-    why = _fault(x, [labels])
+    why = _fault(x, [labels], RESAMPLED_ROWS)
     if why:
         return Score(stability_bootstrap.name, stability_bootstrap.worst, n=len(x), note=why)
     rows, sampled = _rows(len(x), RESAMPLED_ROWS, seed)
@@ -116,7 +116,7 @@ def seeds_stability(
     """
     if len(latents) < 2:
         return None
-    why = next((why for x in latents if (why := _fault(x, labels))), "")
+    why = next((why for x in latents if (why := _fault(x, labels, SEEDS_ROWS))), "")
     n = len(latents[0])
     if why:
         return Score(stability.name, stability.worst, n=n, note=why)
@@ -168,13 +168,16 @@ def _rows(n: int, most: int, seed: int) -> tuple[Rows, str]:
     ), f"on {most:,} of {n:,} tracks drawn at random"
 
 
-def _fault(x: NDArray[Any], labels: Sequence[NDArray[Any]]) -> str:
-    """Why no stability can be told, or nothing."""
+def _fault(x: NDArray[Any], labels: Sequence[NDArray[Any]], most: int) -> str:
+    """Why no stability can be told of `most` rows, or nothing."""
     if len(x) < FEWEST:
         return f"{len(x)} tracks are too few to tell stability"
     if not np.isfinite(x).all():
         return "values that are not finite"
-    return "one cluster only: nothing that could come back" if any(len(np.unique(one)) < 2 for one in labels) else ""
+    counts = [len(np.unique(one)) for one in labels]
+    if max(counts) > min(len(x), most):
+        return f"{max(counts):,} clusters are more than the {most:,} tracks that are looked at"
+    return "one cluster only: nothing that could come back" if min(counts) < 2 else ""
 
 
 def _beside(metric: Stability, score: Score, null: NDArray[np.float64], sampled: str) -> Score:

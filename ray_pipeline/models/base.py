@@ -7,7 +7,7 @@ Bayes" (2014), weighted by beta as in Higgins et al., "beta-VAE" (2017).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
@@ -78,6 +78,8 @@ class BaseVae(nn.Module, ABC):
         self.params = params
         self.shapes = dict(shapes)
         self.beta = beta
+        # By how much the loss weighs a view's squared errors, where that is not by 1.
+        self.scales: dict[str, float] = {}
 
     @abstractmethod
     def inference(self, views: Tensors, masks: Tensors) -> Posterior:
@@ -101,7 +103,7 @@ class BaseVae(nn.Module, ABC):
 
     def loss(self, views: Tensors, masks: Tensors, out: Output) -> LossOutput:
         """Squared errors summed over the values present, plus beta times the KL summed over dimensions."""
-        reconstruction = squared_error(views, masks, out.reconstruction).mean()
+        reconstruction = squared_error(views, masks, out.reconstruction, self.scales).mean()
         kl_per_dim = self.kl(out.posterior).mean(dim=0)
         kl = kl_per_dim.sum()
         return LossOutput(reconstruction + self.beta * kl, reconstruction, kl, kl_per_dim)
@@ -131,7 +133,7 @@ class BaseVae(nn.Module, ABC):
             posterior = self.inference(x, m)
             found.append(posterior)
             kls.append(self.kl(posterior))
-            errors.append(squared_error(x, m, self.generative(posterior.mu, x)))
+            errors.append(squared_error(x, m, self.generative(posterior.mu, x), self.scales))
         return _latents(found, kls, errors)
 
     def state(self) -> State:
@@ -178,9 +180,12 @@ def split(rows: Tensor, shapes: Shapes) -> Tensors:
     return {name: part.unflatten(1, shapes[name]) for name, part in zip(names, parts, strict=True)}
 
 
-def squared_error(views: Tensors, masks: Tensors, reconstruction: Tensors) -> Tensor:
-    """Sum of squared errors of each track over all views' present values, [batch]."""
-    return torch.stack(list(squared_errors(views, masks, reconstruction).values())).sum(dim=0)
+def squared_error(
+    views: Tensors, masks: Tensors, reconstruction: Tensors, scales: Mapping[str, float] | None = None
+) -> Tensor:
+    """Sum of squared errors of each track over all views' present values, each view's by its scale, [batch]."""
+    errors = squared_errors(views, masks, reconstruction)
+    return torch.stack([error * (scales or {}).get(name, 1.0) for name, error in errors.items()]).sum(dim=0)
 
 
 def squared_errors(views: Tensors, masks: Tensors, reconstruction: Tensors) -> Tensors:

@@ -36,7 +36,8 @@ class MultiViewVae(BaseVae):
             nn.Sequential(_layers((latent_dim, *reversed(hidden)), dropout), nn.Linear(hidden[0], size))
             for size in sizes
         )
-        self._scales = [min(sizes) / size if balance else 1.0 for size in sizes]
+        if balance:
+            self.scales = {name: min(sizes) / size for name, size in zip(self.names, sizes, strict=True)}
 
     def embedded(self, views: Tensors, masks: Tensors) -> Tensor:
         """What each view's encoder makes of it: [batch, n_views, hidden[-1]], in order of name."""
@@ -62,9 +63,7 @@ class MultiViewVae(BaseVae):
     def loss_of(self, views: Tensors, masks: Tensors, out: Output, chosen: Tensor) -> LossOutput:
         """The loss of those views alone that are 1 in `chosen` [batch, n_views]."""
         errors = squared_errors(views, masks, out.reconstruction)
-        scaled = torch.stack(
-            [errors[name] * scale for name, scale in zip(self.names, self._scales, strict=True)], dim=1
-        )
+        scaled = torch.stack([errors[name] * self.scales.get(name, 1.0) for name in self.names], dim=1)
         reconstruction = (scaled * chosen).sum(dim=1).mean()
         kl_per_dim = self.kl(out.posterior).mean(dim=0)
         kl = kl_per_dim.sum()

@@ -46,8 +46,9 @@ class Score:
 def scores(rows: Sequence[Row]) -> list[Score]:
     """Rows of the SCORES schema, one `Score` a metric, in the order of `METRICS`, marked ones after plain, unknown ones last.
 
-    Values, nulls, lift and z are means over seeds; of p the largest is kept and of the intervals the outermost, so
-    that several seeds never look surer than the worst of them.
+    Values, nulls, lift and z are means over seeds; of p the largest is kept and of the intervals the outermost, and the
+    verdict is that of the worst seed: several never look surer than that. Where no clusters could be scored with some of
+    the seeds, there is no lift, z or p.
     """
     groups: dict[str, list[Row]] = {}
     for row in rows:
@@ -82,6 +83,7 @@ def _score(name: str, rows: list[Row]) -> Score:
     values = _column(rows, "value")
     seeds = len({row.get("seed") for row in rows})
     sizes = [row["n"] for row in rows if row.get("n")]
+    unscored = _unscored(rows)
     draft = Score(
         name=name,
         mark=mark,
@@ -91,10 +93,10 @@ def _score(name: str, rows: list[Row]) -> Score:
         spread=stdev(values) if seeds > 1 and len(values) > 1 else None,
         null_mean=_reduce(rows, "null_mean", fmean),
         null_sd=_reduce(rows, "null_sd", fmean),
-        lift=_reduce(rows, "lift", fmean),
-        z=_reduce(rows, "z", fmean),
+        lift=None if unscored else _reduce(rows, "lift", fmean),
+        z=None if unscored else _reduce(rows, "z", fmean),
         chance=_reduce(rows, "chance", fmean),
-        p=_reduce(rows, "p", max),
+        p=None if unscored else _reduce(rows, "p", max),
         ci_low=_reduce(rows, "ci_low", min),
         ci_high=_reduce(rows, "ci_high", max),
         n=max(sizes, default=None),
@@ -102,8 +104,14 @@ def _score(name: str, rows: list[Row]) -> Score:
         verdict="",
         tone="plain",
     )
-    verdict, tone = _verdict(draft)
+    verdict, tone = _verdict(draft, rows)
     return replace(draft, verdict=verdict, tone=tone, notes=[*_beside_chance(draft), *draft.notes])
+
+
+def _unscored(rows: Sequence[Row]) -> int:
+    """Seeds with which nothing was compared with chance, where with others it was: there were no clusters to score."""
+    compared = len(_column(rows, "p"))
+    return len(rows) - compared if compared else 0
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:
@@ -139,13 +147,15 @@ def _reduce(rows: Sequence[Row], key: str, by: Callable[[list[float]], float]) -
     return by(values) if values else None
 
 
-def _verdict(score: Score) -> tuple[str, str]:
+def _verdict(score: Score, rows: Sequence[Row]) -> tuple[str, str]:
     if score.metric.kind == "plain":
         return "", "plain"
     if score.value is None:
         return "not computed", "plain"
+    if unscored := _unscored(rows):
+        return f"with {unscored} of {len(rows)} seeds no clusters to score", "bad"
     if score.metric.kind == "internal":
-        return _against_null(score)
+        return _against_null(rows)
     if any(note.startswith(LEAK) for note in score.notes):
         return LEAK, "bad"
     if score.p is None:
@@ -154,19 +164,34 @@ def _verdict(score: Score) -> tuple[str, str]:
         return ("above chance", "bad") if score.p <= ALPHA else ("at chance", "good")
     if score.p <= ALPHA:
         return ("better than chance" if score.metric.kind == "input" else "above chance"), "good"
+    draws = _fewest(rows)
+    if draws and 1 / (1 + draws) > ALPHA:
+        return f"{draws} draws are too few to tell from chance", "plain"
     # p looks upwards only; a value far below chance is no accident either (labels joined to the wrong rows, say).
     return ("below chance" if score.z is not None and score.z <= -CLEAR_Z else "at chance"), "bad"
 
 
-def _against_null(score: Score) -> tuple[str, str]:
-    z = score.z
-    if z is None and score.lift is not None and score.null_sd == 0:
-        # Structureless data scores the same each time, as where no seed changes the clusters: any distance is clear.
-        z = CLEAR_Z * ((score.lift > 0) - (score.lift < 0))
-    if z is None:
+def _fewest(rows: Sequence[Row]) -> int:
+    """Draws behind p, with the seed that has the fewest; 0 where that is not known."""
+    return int(min((row.get("n_null") or 0 for row in rows), default=0))
+
+
+def _against_null(rows: Sequence[Row]) -> tuple[str, str]:
+    distances = [_distance(row) for row in rows]
+    known = [z for z in distances if z is not None]
+    if len(known) < len(rows):
         return "no null to compare with", "plain"
-    if z >= CLEAR_Z:
+    if min(known) >= CLEAR_Z:
         return "above structureless data", "good"
-    if z <= -CLEAR_Z:
+    if max(known) <= -CLEAR_Z:
         return "worse than structureless data", "bad"
     return "what structureless data scores", "bad"
+
+
+def _distance(row: Row) -> float | None:
+    """z of one seed."""
+    z, lift = finite(row.get("z")), finite(row.get("lift"))
+    if z is None and lift is not None and row.get("null_sd") == 0:
+        # Structureless data scores the same each time, as where no seed changes the clusters: any distance is clear.
+        return CLEAR_Z * ((lift > 0) - (lift < 0))
+    return z

@@ -77,8 +77,8 @@ METRICS: dict[str, Metric] = {
     "ami_missing": Metric(
         "AMI with what is missing",
         "missing",
-        "Information that clusters share with which tracks lack a view. It should be at chance; above it, the clusters"
-        " sort tracks by what is missing, not by how they sound.",
+        "Information that clusters share with which tracks lack a view. It should be at chance; above it, a model that"
+        " was given the view sorts tracks by what is missing, not by how they sound.",
     ),
     "coverage": Metric("Coverage", "plain", "Share of the tracks that were put into a cluster; the rest is noise."),
     "label_coverage": Metric("Label coverage", "plain", "Share of the tracks that carry the label."),

@@ -31,7 +31,7 @@ from ray_pipeline.stages.train import seeds
 from ray_pipeline.stages.transcribe import has_lyrics
 from ray_pipeline.store import Folder, digest
 
-VERSION = 2
+VERSION = 3
 TOLD = "outcome.json"
 CPUS_PER_TASK = 0.9
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ray_pipeline import errors
@@ -126,19 +126,20 @@ def _pass(job: Job, rows: list[Row], size: int | None, name: str, progress: _Pro
     """Send `rows` out once, in blocks of `size` or each by itself; where in `rows` those are that did not come back."""
     if not rows:
         return []
-    pending: list[Written] = []
+    pending: dict[str, list[Written]] = {table.uri: [] for table in job.tables}
     committed = time.monotonic()
     try:
         for result in pools.results(job, rows, size, ctx, name):
             _take(result, progress)
-            pending += [Written(*one) for one in zip(result["uris"], result["fragments"], result["sizes"], strict=True)]
+            for one in zip(result["uris"], result["fragments"], result["sizes"], strict=True):
+                pending[one[0]].append(Written(*one))
             ctx.progress(job.stage, progress.rows, progress.total)
             if time.monotonic() - committed > COMMIT_EVERY_S:
                 _commit(job, pending)
-                pending, committed = [], time.monotonic()
+                committed = time.monotonic()
     finally:
-        # Whatever ends this, an interrupt or a full disk: what was finished is kept.
-        _commit(job, pending)
+        # Whatever ends this, an interrupt or a full disk: what was finished is kept. It may have struck after a commit.
+        _commit(job, pending, again=True)
     return [at for at in range(len(rows)) if at not in progress.finished]
 
 
@@ -153,12 +154,11 @@ def _take(result: Row, progress: _Progress) -> None:
         progress.gpu.note(result["worker"], result["busy_s"], result["wall_s"])
 
 
-def _commit(job: Job, written: Iterable[Written]) -> None:
-    by_table: dict[str, list[Written]] = {}
-    for one in written:
-        by_table.setdefault(one.uri, []).append(one)
+def _commit(job: Job, pending: dict[str, list[Written]], *, again: bool = False) -> None:
+    """Commit what is `pending` for each table, which is empty then."""
     for table in job.tables:
-        table.commit(by_table.get(table.uri, []))
+        table.commit(pending[table.uri], again=again)
+        pending[table.uri] = []
 
 
 def _give_up(rows: list[Row], job: Job, why: dict[str, Status], progress: _Progress, ctx: Context) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from typing import Any
 
 from ray_pipeline import schemas
@@ -14,6 +13,7 @@ from ray_pipeline.stages.blocks import Job, Row, run_job
 from ray_pipeline.stages.context import Context
 from ray_pipeline.stages.gpu_time import Stopwatch
 from ray_pipeline.stages.ingest import read_tracks
+from ray_pipeline.stages.job import Begin
 from ray_pipeline.stages.plan import copy_rows, count_statuses, make_plan, mended, prepare, rows_of
 from ray_pipeline.stages.transcribe import has_lyrics, lyrics_recipe, lyrics_table
 from ray_pipeline.store import Table, digest
@@ -79,9 +79,9 @@ class EncodeTexts:
     def load(self) -> None:
         self._encoder = sbert.SentenceEmbedder(self.model, device=self.device)
 
-    def process(self, rows: list[Row], begin: Callable[[str], None]) -> list[Row]:
+    def process(self, rows: list[Row], begin: Begin) -> list[Row]:
         # Texts are encoded together: only one that is alone can be put down as what ended the process.
-        begin(rows[0]["text_hash"] if len(rows) == 1 else "")
+        begin(rows[0]["text_hash"] if len(rows) == 1 else "", len(rows))
         with self.busy:
             vectors = self._encoder.encode([row["text"] for row in rows])
         good = {"status": str(Status.OK), "error": ""}

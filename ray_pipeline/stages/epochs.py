@@ -9,7 +9,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,8 +28,11 @@ def noting(log: Path, seed: int, name: str) -> Callable[[Epoch], None]:
     who = {"model": name, "seed": seed, "pid": os.getpid()}
 
     def note(epoch: Epoch) -> None:
-        if ranks.rank() == 0:
-            log.parent.mkdir(parents=True, exist_ok=True)  # on this node, where the store is on S3
+        if ranks.rank():
+            return
+        # Where the store is on S3 the log is on this node, which may refuse it: nothing but progress depends on it.
+        with suppress(OSError):
+            log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(who | asdict(epoch)) + "\n")
 

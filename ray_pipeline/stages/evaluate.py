@@ -21,7 +21,7 @@ from ray_pipeline.stages.plan import make_plan, mended, prepare
 from ray_pipeline.stages.train import load_fitted, model_ids, read_latents
 from ray_pipeline.store import Folder, Store, Table, digest
 
-VERSION = 3
+VERSION = 4
 TOLD = "clustering.json"
 
 

@@ -35,7 +35,7 @@ class Guard:
     ----------
     folder : where notes go; `verdicts` reads them
     timeout_s : s a track may take
-    memory_mb : MiB the process may grow by while it works on one track
+    memory_mb : MiB the process may grow by while it works on one track, or on those that go through a model together
     """
 
     def __init__(self, folder: Path, timeout_s: float, memory_mb: int) -> None:
@@ -48,8 +48,8 @@ class Guard:
         self._lock = threading.Lock()
         threading.Thread(target=self._watch_memory, daemon=True).start()
 
-    def begin(self, key: str) -> None:
-        """The process now works on `key`; whatever ends it is put down to that."""
+    def begin(self, key: str, n: int = 1) -> None:
+        """The process now works on `key`; whatever ends it is put down to that. `n` tracks together have `n` times the time."""
         with self._lock:
             self._file = self._file or _opened(self._path)
             self._file.seek(0)
@@ -57,7 +57,7 @@ class Guard:
             self._file.write(json.dumps(key) + "\n")  # on one line, whatever is in it
             self._file.flush()
             self._ceiling = _resident() + self._limit
-        faulthandler.dump_traceback_later(self._timeout_s, exit=True, file=self._file)
+        faulthandler.dump_traceback_later(n * self._timeout_s, exit=True, file=self._file)
 
     def rest(self) -> None:
         """Nothing is being worked on."""

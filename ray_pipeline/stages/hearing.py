@@ -94,7 +94,7 @@ class HearLyrics:
         """Rows of tracks that are transcribed in one call."""
         alone = len(tracks) == 1
         # What ends the worker amid many tracks is put down to none of them: each then runs by itself and answers for itself.
-        begin(tracks[0][0]["track_id"] if alone else NOBODY)
+        begin(tracks[0][0]["track_id"] if alone else NOBODY, len(tracks))
         try:
             with self.busy:
                 heard = iter(self._transcriber.transcribe([window for _, windows in tracks for window in windows]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,7 +11,12 @@ from ray_pipeline.schemas import Status
 from ray_pipeline.store import Table
 
 Row = dict[str, Any]
-Begin = Callable[[str], None]
+
+
+class Begin(Protocol):
+    """Goes before whatever may crash on the account of `key`, or of `n` rows that are worked on together."""
+
+    def __call__(self, key: str, n: int = 1) -> None: ...
 
 
 class Work(Protocol):

@@ -21,7 +21,6 @@ from ray_pipeline.stages.job import Job, Row
 from ray_pipeline.stages.workers import AT, Preparer, Worker
 
 NO_PROGRESS_S = 600.0
-WORKERS_S = 120
 NODE_S = 1800.0  # to boot, and to install what it runs
 BLOCKS_PER_WORKER = 6
 MAX_BLOCK = 64
@@ -44,10 +43,9 @@ def _dataset(job: Job, blocks: list[pa.Table], batch: int, ctx: Context, notes: 
     settings = DataContext.get_current().copy()
     # A block may rightly take as long as each of its rows may.
     settings.execution_no_progress_timeout_s = NO_PROGRESS_S + largest * limits.track_timeout_s
-    settings.wait_for_min_actors_s = WORKERS_S
+    # Workers that have a place do not wait for those that have none yet: another job may hold it, or a node is to come.
+    settings.wait_for_min_actors_s = -1
     if session.grows(ctx):
-        # Workers that have no place yet make it grow; those that have one do not wait for them.
-        settings.wait_for_min_actors_s = -1
         settings.execution_no_progress_timeout_s += NODE_S
     if job.two_pools:
         settings.execution_options.resource_limits = _room(job, n, ctx)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ray_pipeline.errors import ResourceError
+from ray_pipeline.errors import ConfigError, ResourceError
 from ray_pipeline.stages import growth
 from ray_pipeline.stages.context import Context
 
@@ -48,6 +49,16 @@ WORKER_ENV = {
 def aws_env() -> dict[str, str]:
     """Where S3 is, for workers on other nodes. Not who asks: Ray shows and logs what it hands on, so each node has its role."""
     return {name: os.environ[name] for name in AWS_PLACES if name in os.environ}
+
+
+def _handed_on() -> dict[str, str]:
+    """What workers at an address are told, but for what a submitted job says itself: Ray lets none be said twice."""
+    try:
+        job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
+        said = set(job["runtime_env"]["env_vars"])
+    except (KeyError, TypeError, ValueError):
+        said = set()
+    return {name: value for name, value in (WORKER_ENV | aws_env()).items() if name not in said}
 
 
 def connect(ctx: Context) -> Any:
@@ -91,6 +102,11 @@ def _stderr_to(path: Path) -> Iterator[None]:
 def _start(ray: Any, ctx: Context) -> None:
     address = ctx.address
     common = {"log_to_driver": ctx.verbose, "logging_level": logging.ERROR}
+    if address and "://" in address:
+        raise ConfigError(
+            f"--address {address}: Ray's client does not carry Ray Data, Train and Tune",
+            hint="give host:port from a machine of the cluster, or `ray job submit`",
+        )
     if address:
         try:
             _knock(address)
@@ -100,7 +116,7 @@ def _start(ray: Any, ctx: Context) -> None:
                 hint="start a Ray with `ray start --head`, or leave --address out to start one here",
             ) from None
         try:
-            ray.init(address=address, runtime_env={"env_vars": WORKER_ENV | aws_env()}, **common)
+            ray.init(address=address, runtime_env={"env_vars": _handed_on()}, **common)
         except (OSError, RuntimeError, ValueError) as error:
             raise _not_let_in(address, error) from None
         return
@@ -142,8 +158,10 @@ def handed_down() -> Mapping[str, str]:
 def _not_let_in(address: str, error: Exception) -> ResourceError:
     """Why somebody answers at `address`, and yet there is no connection."""
     if "ersion mismatch" not in str(error):
+        # What Ray says of environments has their values in it, which may be secrets.
+        why = "" if "env" in str(error) else f": {str(error).splitlines()[0]}"
         return ResourceError(
-            f"--address {address}: no Ray lets us in there: {str(error).splitlines()[0]}",
+            f"--address {address}: no Ray lets us in there{why}",
             hint="it may ask for a token: set RAY_AUTH_MODE and RAY_AUTH_TOKEN here as they are at the head",
         )
     # Ray's own words name the versions of both sides.
@@ -154,8 +172,8 @@ def _not_let_in(address: str, error: Exception) -> ResourceError:
 
 
 def _knock(address: str) -> None:
-    """Raise OSError where nobody listens at ``host:port`` or ``ray://host:port``; Ray itself would try for minutes."""
-    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    """Raise OSError where nobody listens at ``host:port``; Ray itself would try for minutes."""
+    host, colon, port = address.rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from ray_pipeline import schemas
 from ray_pipeline.errors import ConfigError, NotFetched, ResourceError, TrainingError
+from ray_pipeline.s3_address import is_s3
 from ray_pipeline.space import Tune
 from ray_pipeline.stages import ahead, room, session
 from ray_pipeline.stages.checks import check_cluster
@@ -57,6 +58,11 @@ def check_sweep(ctx: Context) -> None:
     """Raise ConfigError for what can be known to be wrong before anything is read."""
     tune = tune_of(ctx.config)
     check_objectives(tune.objective, ctx.config.scoring)
+    if tune.scheduler == "pbt" and ctx.address and is_s3(ctx.config.store):
+        raise ConfigError(
+            "tune.scheduler: pbt hands weights on in files, and at an address a store on s3:// has no folder for them",
+            hint="set store to a folder that every node sees, or leave --address out",
+        )
     if uses_labels(tune.objective, ctx.config.scoring):
         ctx.run.note("labels were used: the objective is held against them, so this sweep is not unsupervised")
 

@@ -38,6 +38,10 @@ def confirm(uri: str) -> None:
             lease.confirm()
 
 
+PRUNE = "prune"
+"""The lease of who takes things away: while it is held, no other is given."""
+
+
 class Lease:
     """Held while a ``with`` block runs; another writer of the same table gets `LeaseHeld`.
 
@@ -57,6 +61,11 @@ class Lease:
 
     def __enter__(self) -> Lease:
         self._folder.update(self._file, self._take)
+        try:
+            self._check_not_pruned()
+        except LeaseHeld:
+            self._let_go()
+            raise
         self._beaten = time.time()
         _HELD.add(self)
         self._thread = threading.Thread(target=self._beat, daemon=True)
@@ -69,8 +78,7 @@ class Lease:
         _HELD.discard(self)
         self._stop.set()
         self._thread.join()
-        with suppress(StoreError):
-            self._folder.update(self._file, lambda held: b"{}" if self._is_mine(held) else None)
+        self._let_go()
 
     def covers(self, uri: str) -> bool:
         """Whether `uri` lies in the store whose lease this is."""
@@ -92,6 +100,23 @@ class Lease:
             return bool(_read(self._folder.read(self._file)))
         except FileNotFoundError:
             return False
+
+    def _check_not_pruned(self) -> None:
+        """After the lease was taken: who prunes looks for the leases of others only once it has its own."""
+        try:
+            data = self._folder.read(f"{PRUNE}.json")
+        except FileNotFoundError:
+            return
+        held = _read(data)
+        if held and not _stale(held) and not any(one._is_mine(data) for one in (self, *_HELD)):
+            raise LeaseHeld(
+                f"{self._name}: the store is being pruned by process {held.get('pid')} on {held.get('host')}",
+                hint="wait for that; if its machine is gone, the lease ends by itself after a minute",
+            )
+
+    def _let_go(self) -> None:
+        with suppress(StoreError):
+            self._folder.update(self._file, lambda held: b"{}" if self._is_mine(held) else None)
 
     def _take(self, data: bytes) -> bytes:
         held = _read(data)
@@ -138,9 +163,10 @@ def _read(data: bytes) -> dict[str, Any]:
 
 
 def _here() -> dict[str, str]:
-    """This machine: many a host name is given twice, a boot's id is not."""
+    """This machine: many a host name is given twice, a boot's id is not; and containers number processes each for itself."""
     try:
-        return {"host": socket.gethostname(), "boot": Path("/proc/sys/kernel/random/boot_id").read_text().strip()}
+        boot, pids = Path("/proc/sys/kernel/random/boot_id").read_text().strip(), Path("/proc/self/ns/pid").readlink()
+        return {"host": socket.gethostname(), "boot": boot, "pids": str(pids)}
     except OSError:
         return {"host": socket.gethostname()}
 

@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 
 from ray_pipeline.errors import Damaged
 from ray_pipeline.store.fragments import ENDING, SUMS
+from ray_pipeline.store.lease import PRUNE
 from ray_pipeline.store.place import Store
 from ray_pipeline.store.runs import Run, all_runs
 
@@ -71,10 +72,11 @@ def prune(store: Store) -> int:
 
 @contextmanager
 def _alone(store: Store) -> Iterator[None]:
-    """Every writer's lease, so that nothing is taken from under a run."""
-    names = {*WRITERS, *(name.removesuffix(".json") for name in store.files.names("leases"))}
+    """Every writer's lease, and that by which none begins, so that nothing is taken from under a run."""
     with ExitStack() as held:
-        for name in sorted(names):
+        held.enter_context(store.lease(PRUNE))
+        names = {*WRITERS, *(name.removesuffix(".json") for name in store.files.names("leases"))}
+        for name in sorted(names - {PRUNE}):
             held.enter_context(store.lease(name))
         yield
 

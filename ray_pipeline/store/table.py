@@ -14,6 +14,7 @@ from typing import Any
 import lance
 import pyarrow as pa
 from lance.fragment import FragmentMetadata
+from lance.optimize import Compaction
 
 from ray_pipeline.errors import StoreError
 from ray_pipeline.store.files import Folder, folder_at
@@ -24,7 +25,6 @@ from ray_pipeline.store.fragments import (
     damage_of,
     note_checksum,
     options,
-    sum_name,
     told,
     write_fragment,
 )
@@ -98,9 +98,12 @@ class Table:
     def count(self) -> int:
         return int(self._open().count_rows())
 
-    def commit(self, written: Iterable[Written]) -> None:
-        """Make fragments visible, all at once."""
+    def commit(self, written: Iterable[Written], *, again: bool = False) -> None:
+        """Make fragments visible, all at once. With `again` they may be so already, and those that are are passed over."""
         fragments = [FragmentMetadata.from_json(one.fragment) for one in written]
+        if again and fragments:
+            there = self.files()
+            fragments = [one for one in fragments if not _names(one) <= there]
         if fragments:
             self._commit(lance.LanceOperation.Append(fragments))
 
@@ -143,20 +146,27 @@ class Table:
 
     def files(self) -> set[str]:
         """Names of the data files of the last version."""
-        return {PurePosixPath(file.path).name for fragment in self._fragments() for file in fragment.metadata.files}
+        return {name for fragment in self._fragments() for name in _names(fragment.metadata)}
 
     def compact(self) -> None:
         """Put small fragments together, and let go of former versions and the checksums of their files."""
         if len(self._fragments()) > MANY_FRAGMENTS:
-            with told(self.uri):
-                self._open().optimize.compact_files()
-            for name in self.files():
-                if not self.folder.is_file(sum_name(name)):
-                    note_checksum(self.uri, name)
+            self._put_together()
         with told(self.uri):
             self._open().cleanup_old_versions(timedelta(0), delete_unverified=True)
         for name in set(self.folder.names(SUMS)) - {f"{name}{ENDING}" for name in self.files()}:
             self.folder.remove(f"{SUMS}/{name}")
+
+    def _put_together(self) -> None:
+        """Small fragments into few. A checksum is there before its file is seen: without one it would count as damaged."""
+        with told(self.uri):
+            dataset = self._open()
+            done = [task.execute(dataset) for task in Compaction.plan(dataset, {}).tasks]
+        for name in sorted({name for one in done for fragment in one.new_fragments for name in _names(fragment)}):
+            note_checksum(self.uri, name)
+        confirm(self.uri)
+        with told(self.uri):
+            Compaction.commit(dataset, done)
 
     def step_back(self) -> int:
         """Set aside the latest versions that cannot be read, until one can; how many that were."""
@@ -222,3 +232,8 @@ class Table:
             lance.LanceDataset.commit(
                 self.uri, operation, read_version=self._open().version, storage_options=options(self.uri)
             )
+
+
+def _names(fragment: FragmentMetadata) -> set[str]:
+    """Names of the data files of a fragment."""
+    return {PurePosixPath(file.path).name for file in fragment.files}

@@ -13,7 +13,7 @@ from ray_pipeline import shelf
 from ray_pipeline.config import LABEL, Scoring
 from ray_pipeline.errors import ConfigError
 from ray_pipeline.metrics.latent import most_error
-from ray_pipeline.metrics.score import Score, shelf_name
+from ray_pipeline.metrics.score import LEAK, Score, shelf_name
 from ray_pipeline.space import Gates
 
 WORST = -1e9
@@ -36,7 +36,10 @@ class Judged:
     values: tuple[float, ...]
     reason: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """Mean over the seeds of every metric, its lift and its z."""
+    """Mean over the seeds of every metric, its lift and its z, as far as each seed has one.
+
+    A score whose label the model was given is left out: it says nothing of what the model found.
+    """
     spread: Mapping[str, float] = field(default_factory=dict)
     """Standard deviation over the seeds of the same; empty where there is one seed."""
 
@@ -119,6 +122,9 @@ def judge(
     for scores, clusters in zip(seeds, labels, strict=True):
         if reason := _gated(scores, clusters, gates):
             return Judged((WORST,) * len(names), reason, metrics, spread)
+    if leaked := sorted({name for name in names if _leaked(name, seeds)}):
+        reason = f"{LEAK}: the model was given what {', '.join(leaked)} is held against"
+        return Judged((WORST,) * len(names), reason, metrics, spread)
     values = tuple(_metric(name).direction * metrics.get(name, math.nan) for name in names)
     if not all(math.isfinite(value) for value in values):
         missing = ", ".join(name for name, value in zip(names, values, strict=True) if not math.isfinite(value))
@@ -151,18 +157,29 @@ class _Direction:
 
 
 def _over_seeds(seeds: Sequence[Sequence[Score]]) -> tuple[dict[str, float], dict[str, float]]:
-    """Mean and standard deviation over seeds of each metric, its lift and its z."""
+    """Mean and standard deviation over seeds of each metric, its lift and its z, where all seeds have it."""
     found: dict[str, list[float]] = {}
     for scores in seeds:
         for score in scores:
+            if score.note.startswith(LEAK):
+                continue
             for name, value in (
                 (score.metric, score.value),
                 *((f"{score.metric}.{p}", getattr(score, p)) for p in PARTS),
             ):
                 if math.isfinite(value):
                     found.setdefault(name, []).append(value)
-    means = {name: float(np.mean(values)) for name, values in found.items()}
-    return means, {name: float(np.std(values, ddof=1)) for name, values in found.items() if len(values) > 1}
+    # The mean of the seeds that have one would be that of the best; two, over the first alone, stand for all seeds.
+    alone = {score.metric for score in seeds[0]} - {score.metric for scores in seeds[1:] for score in scores}
+    whole = {name: v for name, v in found.items() if len(v) == len(seeds) or name.split(".")[0] in alone}
+    means = {name: float(np.mean(values)) for name, values in whole.items()}
+    return means, {name: float(np.std(values, ddof=1)) for name, values in whole.items() if len(values) > 1}
+
+
+def _leaked(name: str, seeds: Sequence[Sequence[Score]]) -> bool:
+    """Whether the model was given what the metric of the objective `name` is held against."""
+    metric = name.partition(".")[0]
+    return any(score.metric == metric and score.note.startswith(LEAK) for scores in seeds for score in scores)
 
 
 def _gated(scores: Sequence[Score], labels: NDArray[np.int32], gates: Gates) -> str:
@@ -171,9 +188,13 @@ def _gated(scores: Sequence[Score], labels: NDArray[np.int32], gates: Gates) -> 
     error, yardstick = by_name.get("reconstruction", math.nan), by_name.get("reconstruction_pca2", math.nan)
     if gates.reconstruction and not error <= most_error(yardstick):
         return f"rebuilds worse than PCA with two components ({error:.3g} against {yardstick:.3g})"
+    if gates.reconstruction and by_name.get("active_units") == 0:
+        return "not one latent dimension is active: the latents hold nothing"
     noise = float((labels < 0).mean())
     if noise > gates.largest_noise:
         return f"{noise:.1%} noise, more than {gates.largest_noise:.0%}"
+    if len(np.unique(labels[labels >= 0])) == 1:
+        return "one cluster only"
     sizes = np.bincount(labels[labels >= 0]) / len(labels)
     smallest = float(sizes[sizes > 0].min(initial=1.0)) if (sizes > 0).any() else 0.0
     if smallest < gates.smallest_cluster:

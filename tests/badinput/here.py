@@ -18,7 +18,7 @@ def run_job(job: Any, rows: list[dict[str, Any]], ctx: Any) -> Counter[str]:
     if job.prepare:
         prepared = job.prepare.process(rows, lambda key: None)
         rows = [row | more for row, more in zip(rows, prepared, strict=True)]
-    out = job.work.process(rows, lambda key: None)
+    out = job.work.process(rows, lambda key, n=1: None)
     for table in job.tables:
         schema = table.schema()
         table.append(pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in out], schema))

@@ -115,6 +115,11 @@ def test_scores_of_the_latents_in_words(z: float | None, collapsed: bool, n_abov
     assert of_internal(z, collapsed, n_above, n_seeds=5) == said
 
 
+def test_seeds_without_clusters_are_said_whatever_the_others_score() -> None:
+    found = of_internal(6.0, False, 1, n_seeds=3, n_unscored=2)
+    assert found == "with 2 of 3 seeds no clusters that can be scored"
+
+
 def test_scores_with_labels_in_words() -> None:
     assert of_external(0.41, "") == "at chance, p = 0.41"
     assert of_external(0.001, "") == "above chance, p = 0.001"
@@ -122,9 +127,10 @@ def test_scores_with_labels_in_words() -> None:
 
 
 def test_clusters_that_follow_a_gap_are_never_praised() -> None:
-    assert of_gap(0.41) == "gap in lyrics not followed, p = 0.41"
-    assert of_gap(0.001) == "follows the gap in lyrics, not music: p = 0.001"
-    assert of_gap(None) == "no gap in lyrics to follow"
+    assert of_gap(0.41, True) == of_gap(0.41, False) == "gap in lyrics not followed, p = 0.41"
+    assert of_gap(0.001, True) == "follows the gap in lyrics, not music: p = 0.001"
+    assert of_gap(0.001, False) == "tells by sound which tracks have lyrics, p = 0.001"
+    assert of_gap(None, True) == "no gap in lyrics to follow"
 
 
 def test_fits_in_words() -> None:
@@ -171,7 +177,9 @@ def test_a_row_that_was_given_the_genre_is_a_leak(config: Any, collection: Colle
 
 
 def test_zeros_passed_off_as_lyrics_split_by_the_gap(config: Any, collection: Collection) -> None:
-    by_metric = {score["metric"]: score for score in run_row(ZEROS, collection, config, 0).scores}
+    scores = run_row(ZEROS, collection, config, 0).scores
+    by_metric = {score["metric"]: score for score in scores}
+    assert len(by_metric) == len(scores), "each once: a gap that was filled is no gap, and scores 0"
     masked = {score["metric"]: score for score in run_row(HYBRID, collection, config, 0).scores}
     assert by_metric["ami_missing"]["value"] > masked["ami_missing"]["value"]
 

@@ -13,6 +13,7 @@ from configs import make_config
 
 from ray_pipeline import schemas
 from ray_pipeline.cli.tables import score_table
+from ray_pipeline.collection import Collection, yardstick
 from ray_pipeline.errors import ConfigError, TooManyBadTracks, TrainingError
 from ray_pipeline.experiment import views_needed
 from ray_pipeline.stages import collection
@@ -70,6 +71,27 @@ def test_lyrics_alone_leave_out_the_tracks_without_words_and_say_so(store: Calla
     assert {name: view.shape for name, view in found.views.items()} == {"lyrics": (4, 6)}
     assert found.masks["lyrics"].all()
     assert ctx.run.notes == ["fusion 'lyrics' needs lyrics: 4 of 12 tracks (33.3%) have them, the others are left out"]
+
+
+@pytest.mark.parametrize("fusion", [{"kind": "none", "views": ["lyrics"]}, {"kind": "audio", "view": "lyrics"}])
+def test_a_view_that_is_read_alone_leaves_out_the_tracks_without_it(
+    store: Callable[..., Context], fusion: dict[str, Any]
+) -> None:
+    """They would all be one point, and clusters that follow the gap would score well."""
+    found = read_collection(store(fusion=fusion, lyrics=LYRICS))
+    assert len(found) == WITH_WORDS and found.masks["lyrics"].all()
+
+
+def test_a_gap_is_no_place_in_the_yardstick() -> None:
+    rng = np.random.default_rng(0)
+    whole, holed = rng.normal(size=(40, 3)).astype(np.float32), rng.normal(5, 1, size=(40, 2)).astype(np.float32)
+    seen = np.arange(40) < 28
+    views, names = {"mfcc": whole, "mfcc_stats": np.where(seen[:, None], holed, 0)}, [str(i) for i in range(40)]
+    masks = {"mfcc": np.ones(40, np.bool_), "mfcc_stats": seen}
+    assert yardstick(Collection(names, names, views, masks)).shape == (40, 3), "whole views alone, where there are any"
+    alone = yardstick(Collection(names, names, {"mfcc_stats": views["mfcc_stats"]}, {"mfcc_stats": seen}))
+    assert np.abs(alone[~seen]).max() == 0 and alone[seen].mean(axis=0) == pytest.approx([0, 0], abs=1e-5)
+    assert alone[seen].std(axis=0) == pytest.approx([1, 1], abs=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["concat", "weighted", "pca"])

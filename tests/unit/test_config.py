@@ -51,6 +51,21 @@ def test_byte_order_mark_and_line_ends_of_windows(tmp_path: Path) -> None:
     assert read(tmp_path, "\ufeff" + GOOD.replace("\n", "\r\n") + "seed: 5\r\n").seed == 5
 
 
+def test_weights_that_are_there_are_named_by_their_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers start in other folders."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("base", "models/minilm"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "own.pt").write_bytes(b"")
+    found = [read(tmp_path, GOOD, f"lyrics.model={name}").lyrics.model for name in ("own.pt", "~/own.pt", "base")]
+    assert found == [str(tmp_path / "own.pt"), str(tmp_path / "own.pt"), "base"]
+    texts = ("models/minilm", "sentence-transformers/all-MiniLM-L6-v2", "s3://bucket/minilm")
+    assert [read(tmp_path, GOOD, f"text.model={name}").text.model for name in texts] == [
+        str(tmp_path / "models/minilm"), *texts[1:]
+    ]  # fmt: skip
+
+
 def test_store_is_absolute_and_home_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.chdir(tmp_path)

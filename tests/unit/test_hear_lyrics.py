@@ -53,8 +53,13 @@ def processed(rows: list[dict[str, Any]], ear: Ear) -> tuple[dict[str, dict[str,
     work = HearLyrics(LyricsParams(), "cpu", "ear")
     work._transcriber = ear
     begun: list[str] = []
-    decoded = DecodeWindows(LyricsParams(), Audio()).process(rows, begun.append)
-    out = work.process([row | more for row, more in zip(rows, decoded, strict=True)], begun.append)
+
+    def begin(key: str, n: int = 1) -> None:
+        assert (n > 1) == (key == NOBODY), "tracks together have the time of each"
+        begun.append(key)
+
+    decoded = DecodeWindows(LyricsParams(), Audio()).process(rows, begin)
+    out = work.process([row | more for row, more in zip(rows, decoded, strict=True)], begin)
     assert len(out) == len(rows)
     return {row["track_id"]: row for row in out}, begun
 

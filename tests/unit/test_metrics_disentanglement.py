@@ -189,6 +189,11 @@ def test_factors_that_say_nothing_are_left_out_and_named() -> None:
     assert "'key' is known of 19 tracks, fewer than 20" in score.note and "'loudness' has one value only" in score.note
 
 
+def test_a_factor_with_one_value_says_nothing_even_where_it_is_unknown_of_some() -> None:
+    factors, left_out = read_factors({"label": ["Rock"] * 30 + [None] * 5})
+    assert factors == [] and "one value only" in left_out[0]
+
+
 def test_without_factors_or_finite_latents_there_are_no_scores() -> None:
     mu = np.random.default_rng(0).normal(size=(50, 3))
     assert disentanglement_scores(mu, {}) == [] == disentanglement_scores(mu, {"key": [None] * 50})

@@ -54,10 +54,13 @@ def test_right_joins_are_seldom_accused() -> None:
     assert sum(accused) <= 1
 
 
-def test_tracks_without_a_class_are_shuffled_too() -> None:
+def test_tracks_without_a_class_keep_having_none() -> None:
+    """Those that have one may all lie in one cluster: chance is worked out from the sizes that they have there."""
     labels, classes = joined(0.8)
     holed = [None if i % 3 == 0 else name for i, name in enumerate(classes)]
     assert all(one.falls_to_chance for one in join_check(labels, holed, shuffles=40))
+    aside = [None if cluster else name for cluster, name in zip(labels, classes, strict=True)]
+    assert all(one.falls_to_chance for one in join_check(labels, aside, shuffles=40))
     assert join_check(labels, [None] * len(labels)) == []
 
 

@@ -83,6 +83,15 @@ def test_worse_than_two_components_is_collapse():
     assert good["reconstruction_pca2"].value == pytest.approx(floor)
 
 
+def test_rows_with_nothing_in_them_do_not_make_an_error_small():
+    matrix, seen = low_rank(200, 8, 5), np.arange(200) < 50
+    mu = np.random.default_rng(2).standard_normal((200, 6))
+    floor = pca_reconstruction(matrix, 2, seen)
+    errors = np.where(seen, floor * 1.1, 0.0)
+    found = named(latent_scores(mu, recon_error=errors, matrix=matrix, mask=seen[:, None] & np.ones_like(matrix, bool)))
+    assert found["reconstruction"].value == pytest.approx(floor * 1.1) and found["collapsed"].value == 1.0
+
+
 def test_one_direction_is_collapse():
     rng = np.random.default_rng(0)
     mu = np.column_stack([rng.standard_normal(500), 1e-4 * rng.standard_normal((500, 31))])

@@ -151,6 +151,12 @@ def test_what_cannot_be_told_has_the_worst_score_and_clusters_nothing(x: Any, la
         assert score.value == 0.0 and why in score.note and np.isnan(score.lift)
 
 
+def test_more_clusters_than_tracks_are_looked_at_cannot_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{module_of.__name__}.RESAMPLED_ROWS", 60)
+    found = bootstrap_stability(groups(), np.arange(120) % 90, cluster=kmeans(90))
+    assert found.value == 0.0 and "90 clusters are more than the 60 tracks" in found.note
+
+
 def test_many_tracks_are_looked_at_on_a_sample_and_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{module_of.__name__}.RESAMPLED_ROWS", 60)
     monkeypatch.setattr(f"{module_of.__name__}.SEEDS_ROWS", 60)

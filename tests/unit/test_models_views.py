@@ -9,7 +9,8 @@ import pytest
 import torch
 from threads import one_thread
 
-from ray_pipeline import shelf, training
+from ray_pipeline import evaluation, shelf, training
+from ray_pipeline.collection import Collection
 from ray_pipeline.config import Training
 from ray_pipeline.models.base import Output, Tensors
 from ray_pipeline.models.experts import PoeVae
@@ -142,3 +143,22 @@ def test_balance_lets_views_count_alike_however_many_values_they_have(balance: b
         for name in ("log_mel", "lyrics")
     ]
     assert (errors[0] / errors[1]).item() == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize("balance", [True, False])
+def test_collapse_is_judged_by_the_errors_that_the_model_was_trained_on(balance: bool) -> None:
+    """A view of many values would else decide it, though the loss hardly looked at it."""
+    model, views = poe(balance=balance), {name: x.numpy() for name, x in tracks().items()}
+    masks = {name: np.ones(12, np.bool_) for name in SHAPES}
+    fusion = shelf.part("fusion", "none")(shelf.params_of("fusion", "none")())
+    fusion.fit(views, masks)
+    seen, there = fusion.transform(views, masks)
+    ids = [str(i) for i in range(12)]
+    matrix, _ = evaluation._rebuilt(Collection(ids, ids, views, masks), evaluation.Fitted(model, fusion, {}))
+    sums = {name: (seen[name] ** 2).reshape(12, -1).sum(axis=1) for name in SHAPES}
+    weights = {"log_mel": 6 / 20, "lyrics": 1.0, "mfcc": 6 / 8} if balance else dict.fromkeys(SHAPES, 1.0)
+    assert (matrix**2).sum(axis=1) == pytest.approx(sum(weights[name] * sums[name] for name in SHAPES), rel=1e-4)
+    for decoder in model.decoders:
+        for parameter in decoder.parameters():
+            torch.nn.init.zeros_(parameter)
+    assert model.encode(seen, there).recon_error == pytest.approx((matrix**2).sum(axis=1), rel=1e-4)

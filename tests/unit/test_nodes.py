@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ray_pipeline.errors import ResourceError
+from ray_pipeline.errors import ConfigError, ResourceError
 from ray_pipeline.stages import node_report, nodes, reach, session
 from ray_pipeline.stages.node_report import Report, lack, wanted
+from ray_pipeline.stages.sweep import check_sweep
 
 HERE = {"python": "3.11.7", "ray": "2.60.0", "ray_pipeline": "0.1.0", "code": "aa", "numpy": "2.4.6"}
 
@@ -141,3 +143,51 @@ def test_a_cluster_of_another_version_is_told_with_both(context: Any, monkeypatc
     monkeypatch.setattr(ray, "init", refuse)
     with pytest.raises(ResourceError, match=r"--address auto: Version mismatch: .*Ray: 2\.59\.0 .* Ray: 2\.60\.0"):
         session._start(ray, ctx)
+
+
+def test_what_ray_says_of_environments_is_not_shown(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def refuse(**_: Any) -> None:
+        raise ValueError(
+            "Failed to merge the Job's runtime env {'env_vars': {'AWS_SECRET_ACCESS_KEY': 'hidden'}} with …"
+        )
+
+    ctx = context(source={"kind": "folder", "root": "/"})
+    ctx.address = "auto"
+    monkeypatch.setattr(ray, "init", refuse)
+    with pytest.raises(ResourceError) as caught:
+        session._start(ray, ctx)
+    assert "hidden" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_what_a_job_says_of_its_environment_is_not_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray refuses a variable that both a job and its driver set."""
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    monkeypatch.delenv("RAY_JOB_CONFIG_JSON_ENV_VAR", raising=False)
+    assert session._handed_on().items() >= {"AWS_REGION": "eu-west-1", "OMP_NUM_THREADS": "1"}.items()
+    job = {"runtime_env": {"env_vars": {"AWS_REGION": "eu-west-1", "AWS_SECRET_ACCESS_KEY": "hidden"}}}
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(job))
+    assert "AWS_REGION" not in session._handed_on() and session._handed_on()["OMP_NUM_THREADS"] == "1"
+    for other in ("{}", '{"runtime_env": {}}', "nonsense"):
+        monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", other)
+        assert "AWS_REGION" in session._handed_on()
+
+
+def test_rays_client_is_refused(context: Any) -> None:
+    import ray
+
+    ctx = context(source={"kind": "folder", "root": "/"})
+    ctx.address = "ray://head:10001"
+    with pytest.raises(ConfigError, match="does not carry Ray Data"):
+        session._start(ray, ctx)
+
+
+def test_a_population_is_refused_where_its_weights_have_no_folder(context: Any) -> None:
+    tune = {"model.beta": {"uniform": [0.1, 4]}, "num_samples": 2, "scheduler": "pbt"}
+    ctx = context(source={"kind": "folder", "root": "/"}, tune=tune, model={"kind": "beta"})
+    ctx = replace(ctx, config=ctx.config.model_copy(update={"store": "s3://bucket/out"}))
+    check_sweep(ctx)
+    ctx.address = "auto"
+    with pytest.raises(ConfigError, match="pbt hands weights on in files"):
+        check_sweep(ctx)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -92,6 +93,15 @@ def test_nothing_is_taken_while_something_is_written(store: Store) -> None:
     with Lease(store.folder("leases"), "features"), pytest.raises(LeaseHeld):
         prune(store)
     assert (store.root / "scratch/x").is_dir()
+
+
+def test_nothing_begins_while_it_is_pruned(store: Store) -> None:
+    """A sweep that begins has a lease whose name nobody could know."""
+    prune(store)
+    (store.root / "leases/prune.json").write_text(json.dumps({"host": "h", "token": "t", "time": time.time()}))
+    with pytest.raises(LeaseHeld, match="is being pruned"), store.lease("trials-new"):
+        pass
+    assert not store.lease("trials-new").is_held(), "what was taken is let go"
 
 
 def test_nothing_is_taken_where_a_file_is_damaged(store: Store) -> None:

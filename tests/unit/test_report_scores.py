@@ -62,3 +62,24 @@ def test_the_page_shows_every_metric_of_the_shelf() -> None:
     rows = [row(name, 0.1, chance=0.0, null_mean=0.0, null_sd=0.1, z=1.0, lift=0.1, p=0.5) for name in SHELF]
     page = render(ReportData(title="t", made_at="now", store="s", experiment_id="e", scores=rows, label_name="genre"))
     assert [name for name in SHELF if METRICS[shelf_name(name)].label.split(" (")[0] not in page] == []
+
+
+def test_seeds_with_nothing_to_score_are_no_better_for_the_others() -> None:
+    good = {"null_mean": 0.2, "null_sd": 0.01, "lift": 0.1, "z": 6.0, "p": 0.05, "n_null": 20}
+    (found,) = scores([row("silhouette", 0.3, 0, **good), row("silhouette", -1.0, 1), row("silhouette", -1.0, 2)])
+    assert found.verdict == "with 2 of 3 seeds no clusters to score" and found.tone == "bad"
+    assert (found.lift, found.z, found.p) == (None, None, None)
+
+
+def test_the_verdict_is_that_of_the_worst_seed() -> None:
+    of = {"null_mean": 0.2, "null_sd": 0.01, "lift": 0.1, "p": 0.05, "n_null": 20}
+    rows = [row("silhouette", 0.3, seed, z=z, **of) for seed, z in enumerate((6.0, 6.0, 0.1))]
+    assert scores(rows)[0].verdict == "what structureless data scores"
+    assert scores(rows[:2])[0].verdict == "above structureless data"
+
+
+def test_few_draws_tell_nothing() -> None:
+    of = {"chance": 0.0, "lift": 0.2, "z": 9.0}
+    (found,) = scores([row("silhouette_input", 0.2, p=1 / 6, n_null=5, **of)])
+    assert found.verdict == "5 draws are too few to tell from chance" and found.tone == "plain"
+    assert scores([row("silhouette_input", 0.2, p=1 / 20, n_null=19, **of)])[0].verdict == "better than chance"

@@ -93,6 +93,7 @@ def test_nodes_that_may_be_added_count(cluster: Any) -> None:
 
 
 def test_an_autoscalers_own_file_is_read(context: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
     from ray._private.state import state
 
     kinds = {
@@ -102,6 +103,7 @@ def test_an_autoscalers_own_file_is_read(context: Any, tmp_path: Path, monkeypat
     (tmp_path / "bootstrap").write_text(json.dumps({"available_node_types": kinds}))
     monkeypatch.setattr(growth, "BOOTSTRAP", tmp_path / "bootstrap")
     monkeypatch.setattr(state, "get_cluster_config", lambda: None)
+    monkeypatch.setattr(ray, "nodes", list)
     ctx = context(source=SOURCE)
     assert room.growth(ctx) == []
     ctx.address = "pretend:1"

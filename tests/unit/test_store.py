@@ -16,6 +16,7 @@ from lance.fragment import write_fragments
 
 from ray_pipeline.errors import Damaged, StoreError
 from ray_pipeline.store import Run, Store, Table, digest, write_fragment
+from ray_pipeline.store import table as table_of
 from ray_pipeline.store.export import export
 from ray_pipeline.store.fragments import told
 from ray_pipeline.store.verify import verify
@@ -119,6 +120,32 @@ def test_empty_commits_make_no_version(table: Table) -> None:
     table.commit([])
     table.delete_keys("track_id", [])
     assert table.version() == version
+
+
+def test_fragments_that_are_there_are_not_committed_again(table: Table) -> None:
+    """Whoever was interrupted amid a commit, or whose answer was lost, does not know whether it came about."""
+    first, second = write_fragment(rows("new"), table.uri), write_fragment(rows("newer"), table.uri)
+    table.commit([first])
+    table.commit([first, second], again=True)
+    table.commit([first, second], again=True)
+    assert ids(table)[-2:] == ["new", "newer"] and table.count() == 8
+
+
+def test_putting_together_can_be_interrupted_anywhere(
+    store: Store, table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_of, "MANY_FRAGMENTS", 2)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for name in ("note_checksum", "confirm"):
+        with monkeypatch.context() as struck, pytest.raises(KeyboardInterrupt):
+            struck.setattr(table_of, name, interrupted)
+            table.compact()
+        assert table.damage() == [] and table.mend() == 0 and table.count() == 6
+    table.compact()
+    assert table.damage() == [] and len(table.files()) == 1 and ids(table) == ["0a", "0b", "1a", "1b", "2a", "2b"]
 
 
 def test_replace_is_one_version_and_keeps_the_recipe(table: Table) -> None:

@@ -13,7 +13,7 @@ from ray_pipeline.collection import Collection
 from ray_pipeline.config import check, load
 from ray_pipeline.errors import ConfigError
 from ray_pipeline.metrics.latent import RECONSTRUCTION_SLACK
-from ray_pipeline.metrics.score import Score
+from ray_pipeline.metrics.score import LEAK, Score
 from ray_pipeline.space import MOST_IN_TIME, Gates, Tune
 from ray_pipeline.sweep import WORST, config_of, judge, pareto_front, trials
 from ray_pipeline.sweep.objective import check_objectives, uses_labels
@@ -154,6 +154,8 @@ def test_less_is_better_where_the_metric_says_so() -> None:
         (scored(), np.where(np.arange(100) < 30, -1, 0).astype(np.int32), "30.0% noise, more than 20%"),
         (scored(), np.array([0] * 1 + [1] * 299, np.int32), "a cluster of 0.33% of the tracks"),
         (scored(), np.full(100, -1, np.int32), "100.0% noise"),
+        (scored(), np.zeros(100, np.int32), "one cluster only"),
+        (scored(active_units=0.0), LABELS, "not one latent dimension is active"),
         ([Score("reconstruction", 1.0), Score("reconstruction_pca2", 2.0)], LABELS, "no value of silhouette_input"),
     ],
 )
@@ -162,6 +164,26 @@ def test_a_gated_trial_is_worth_the_worst_and_says_why(scores: list[Score], labe
                   ["silhouette_input"], Gates())  # fmt: skip
     assert found.values == (WORST,)
     assert reason in found.reason
+
+
+def test_a_seed_without_a_lift_is_no_better_for_the_others() -> None:
+    nothing = [Score(one.metric, one.value) for one in scored(0.9)]
+    found = judge([scored(0.2), nothing], [LABELS, LABELS], ["silhouette_input.lift"], Gates())
+    assert found.reason == "no value of silhouette_input.lift" and found.values == (WORST,)
+    assert "silhouette_input.lift" not in found.metrics and found.metrics["silhouette_input"] == pytest.approx(0.55)
+
+
+def test_what_only_the_first_seed_has_stands_for_all() -> None:
+    first = [*scored(0.2), Score("stability", 0.8, z=3.0)]
+    assert judge([first, scored(0.2)], [LABELS, LABELS], ["stability"], Gates()).values == (0.8,)
+
+
+def test_a_label_that_the_model_was_given_is_no_score() -> None:
+    leaked = [*scored(), Score("ami", 0.9, note=f"{LEAK}: the model was given the label")]
+    found = judge([leaked], [LABELS], ["ami"], Gates())
+    assert found.reason == f"{LEAK}: the model was given what ami is held against" and found.values == (WORST,)
+    beside = judge([leaked], [LABELS], ["silhouette_input"], Gates())
+    assert beside.values == (0.3,) and "ami" not in beside.metrics
 
 
 def test_what_rebuilds_as_pca_does_is_not_gated_by_rounding() -> None:
