@@ -105,11 +105,10 @@ def _copies(plan: Plan, table: Table, settled: bool = True) -> pa.Table:
     """Rows for those of `plan.copies` whose content has one (only a `settled` one, if so asked); they leave the plan."""
     if not plan.copies:
         return table.schema().empty_table()
-    rows = table.read()
+    # All columns only of the rows that are copied: of a large library they may be more than this machine holds.
+    rows = table.read(["content_hash", "status"])
     at_content: dict[str, int] = {}
-    for at, (content, status) in enumerate(
-        zip(*(rows[n].to_pylist() for n in ("content_hash", "status")), strict=True)
-    ):
+    for at, (content, status) in enumerate(zip(*(column.to_pylist() for column in rows.columns), strict=True)):
         # A row to try again may lie there under a former name: it must not hide a better one.
         if status not in RETRIED:
             at_content[content] = at
@@ -117,7 +116,9 @@ def _copies(plan: Plan, table: Table, settled: bool = True) -> pa.Table:
             at_content.setdefault(content, at)
     found = [track for track in plan.copies if track["content_hash"] in at_content]
     plan.copies = [track for track in plan.copies if track["content_hash"] not in at_content]
-    taken = rows.take(pa.array([at_content[track["content_hash"]] for track in found], pa.int64()))
+    if not found:
+        return table.schema().empty_table()
+    taken = table.take([at_content[track["content_hash"]] for track in found])
     ids = pa.array([track["track_id"] for track in found], pa.string())
     column = taken.schema.get_field_index("track_id")
     return taken.set_column(column, taken.schema.field(column), ids).cast(table.schema())

@@ -85,7 +85,8 @@ def read_latents(ctx: Context, name: str, collection: Collection) -> Latents:
         raise StoreError(
             f"{table.name}: {len(collection) - len(kept)} tracks have no latents", hint="run `train` again"
         )
-    kl = load_card(ctx, name).get("kl_per_dim") or None
+    # Of the fitted model, as any experiment has it: the card's is a mean over the last epoch, while weights moved.
+    kl = table.recipe().get("kl_per_dim")
     return Latents(
         mu=np.array([row["mu"] for row in kept], np.float32),
         logvar=None if kept[0]["logvar"] is None else np.array([row["logvar"] for row in kept], np.float32),
@@ -128,7 +129,8 @@ def _fill_latents(ctx: Context, collection: Collection, name: str) -> None:
             return
     with session.one_thread():
         latents = experiment.encode(collection, load_fitted(ctx, name))
-    table.create(schemas.latents(latents.mu.shape[1]), {"stage": "train", "model_id": name})
+    kl = None if latents.kl_per_dim is None else [round(float(value), 9) for value in latents.kl_per_dim]
+    table.create(schemas.latents(latents.mu.shape[1]), {"stage": "train", "model_id": name, "kl_per_dim": kl})
     table.replace(_latent_rows(table, tracks, name, latents))
 
 

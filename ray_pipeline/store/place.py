@@ -14,6 +14,8 @@ from ray_pipeline.store.files import Folder, folder_at
 from ray_pipeline.store.lease import Lease
 from ray_pipeline.store.table import Table
 
+SECOND_NS = 1_000_000_000
+
 
 class Store:
     """What lies at `root`, a folder or ``s3://bucket/prefix``; nothing is made before something is written.
@@ -76,16 +78,22 @@ class Store:
         return rows
 
     def keep(self, *names: str) -> None:
-        """Put the files of `folder` into a store on S3, those that grew or are new; any other store has them already."""
+        """Put the files of `folder` into a store on S3, those written since it has them; any other store has them already.
+
+        One that is older than what lies there stays here: another machine has written that since.
+        """
         if isinstance(self.root, Path):
             return
         from ray_pipeline.store import objects
 
         here, there = self._here().joinpath(*names), self.files / "/".join(names)
-        known = {rest: seen.size for rest, seen in objects.below(f"{there.address}/")}
+        known = {rest: (seen.mtime_ns // SECOND_NS, seen.size) for rest, seen in objects.below(f"{there.address}/")}
         for path in sorted(here.rglob("*")):
-            name = path.relative_to(here).as_posix()
-            if path.is_file() and known.get(name) != path.stat().st_size:
+            name, stat = path.relative_to(here).as_posix(), path.stat()
+            written, size = known.get(name, (0, -1))
+            # S3 tells whole seconds: within one, another size tells.
+            ahead = stat.st_mtime_ns // SECOND_NS - written
+            if path.is_file() and (ahead > 0 or (ahead == 0 and size != stat.st_size)):
                 there.write(name, path.read_bytes())
 
     def remove(self, name: str) -> None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from lance.fragment import FragmentMetadata
 from lance.optimize import Compaction
 
-from ray_pipeline.errors import StoreError
+from ray_pipeline.errors import Damaged, StoreError
 from ray_pipeline.store.files import Folder, folder_at
 from ray_pipeline.store.fragments import (
     ENDING,
@@ -94,6 +94,11 @@ class Table:
         """
         with told(self.uri):
             return self._open().to_table(columns=list(columns) if columns is not None else None)
+
+    def take(self, at: Sequence[int]) -> pa.Table:
+        """The rows at these places of `read`, in the order that is given."""
+        with told(self.uri):
+            return self._open().take(list(at))
 
     def count(self) -> int:
         return int(self._open().count_rows())
@@ -221,10 +226,13 @@ class Table:
         return [f"{self.name}: {problem}" for problem in problems if problem]
 
     def _open(self) -> lance.LanceDataset:
-        if not self.exists():
-            raise StoreError(f"{self.name}: there is no such table in this store", hint="run the stage that makes it")
-        with told(self.uri):
-            return lance.dataset(self.uri, storage_options=options(self.uri))
+        try:
+            with told(self.uri):
+                return lance.dataset(self.uri, storage_options=options(self.uri))
+        except Damaged:
+            if self.exists():
+                raise
+        raise StoreError(f"{self.name}: there is no such table in this store", hint="run the stage that makes it")
 
     def _commit(self, operation: Any) -> None:
         confirm(self.uri)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -274,6 +275,16 @@ def test_what_needs_a_file_system_is_kept_there_too(store: Store) -> None:
     store.keep("logs")
     assert store.files.read("logs/a.log") == b"one, two"
     assert store.files.names("logs") == ["a.log", "b.log"]
+
+
+def test_what_another_machine_wrote_since_stays(store: Store) -> None:
+    """This machine's page is of a former run."""
+    old = store.folder("report") / "index.html"
+    old.write_text("a page of last week")
+    os.utime(old, (1.0, 1.0))
+    store.files.write("report/index.html", b"today's")
+    store.keep("report")
+    assert store.files.read("report/index.html") == b"today's"
 
 
 def test_opened_again_it_is_the_same(store: Store, table: Table) -> None:

@@ -179,6 +179,13 @@ def test_thousands_of_keys_are_deleted(store: Store) -> None:
     assert ids(table) == ["00000"]
 
 
+def test_rows_are_taken_where_they_were_read(table: Table) -> None:
+    table.delete_keys("track_id", ["0b", "1a"])
+    read = table.read()
+    for places in ([3, 0, 2], [1, 1], []):
+        assert table.take(places).equals(read.take(pa.array(places, pa.int64())))
+
+
 def test_missing_table_says_so(store: Store) -> None:
     with pytest.raises(StoreError, match="no such table"):
         store.table("features", "never").read()
