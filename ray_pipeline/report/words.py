@@ -163,11 +163,11 @@ STATUSES: dict[str, str] = {
     "unsupported": "Not an audio format that can be decoded here.",
     "bad_header": "The header states an impossible rate, length or number of channels.",
     "not_regular": "Not a file: a folder, a pipe, a device or a broken link.",
-    "unreadable": "The file may not be read.",
+    "unreadable": "The file may not be read. The next run tries it again.",
     "missing": "The file is no longer there. The next run tries it again.",
     "outside_root": "The path leads out of the collection, so it was not opened.",
     "changed": "The file was replaced after it was listed. The next run tries it again.",
     "timeout": "The track took longer than allowed. The next run tries it again.",
-    "out_of_memory": "The track needed more memory than allowed.",
+    "out_of_memory": "The track needed more memory than allowed. The next run tries it again.",
     "worker_crash": "The decoder crashed on this track. The next run tries it again.",
 }
