@@ -215,7 +215,8 @@ def _intro(options: argparse.Namespace, n: int, words: int) -> list[str]:
         "from; `silhouette_input` is that of the same clusters in the standardised MFCC statistics, one yardstick for every",
         "row; `ami_missing` is agreement with 'has words', and should be near 0. The last column says whether a model earns",
         "its place: AMI less that of k-means on the MFCC statistics (the first row) on the same tracks, with a 95 %",
-        "interval over tracks and seeds; yes: it lies above 0, no: below. A model that was given the label is exempt.",
+        "interval over tracks and seeds; yes: it lies above 0, no: below. One row in forty would lie above by chance alone.",
+        "A model that was given the label is exempt.",
         "",
     ]
 
