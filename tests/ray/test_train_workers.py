@@ -12,7 +12,6 @@ from ready_to_train import N_GROUPS, epochs_run, make_store, models
 from small_job import runs_in
 
 from ray_pipeline.errors import ResourceError, TrainingError
-from ray_pipeline.stages.ray_train import _room
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -91,14 +90,6 @@ def test_more_workers_than_there_is_room_for_are_refused_at_once(ray_session: An
     with pytest.raises(ResourceError, match=r"training\.num_workers is 3, and this Ray has CPUs for 2") as told:
         runs_in(together[0])("train", **VAE, training={"epochs": 3, "num_workers": 3})
     assert told.value.hint.startswith("set training.num_workers to 2 or less")
-
-
-def test_room_is_counted_by_node() -> None:
-    """A worker lies on one node: ten nodes of one CPU hold ten workers of 0.9, one node of ten CPUs holds eleven."""
-    one, dead = {"Alive": True, "Resources": {"CPU": 1.0}}, {"Alive": False, "Resources": {"CPU": 8.0}}
-    assert _room([one] * 10) == 10
-    assert _room([{"Alive": True, "Resources": {"CPU": 10.0}}]) == 11
-    assert _room([one, dead, {"Alive": True, "Resources": {}}]) == 1
 
 
 def test_what_cannot_be_trained_is_told_and_not_tried_again(ray_session: Any, tmp_path: Path) -> None:

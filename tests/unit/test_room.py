@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ray_pipeline.errors import ResourceError
-from ray_pipeline.stages import growth, room, session
+from ray_pipeline.stages import growth, ray_train, room, session
 from ray_pipeline.stages.dry_run import dry_run
 from ray_pipeline.stages.room import Ask, Node, places
 
@@ -130,3 +131,18 @@ def test_a_dry_run_refuses_without_a_ray(context: Any, monkeypatch: pytest.Monke
     monkeypatch.setattr(room, "connected", lambda: False)
     with pytest.raises(ResourceError, match=r"training\.num_workers is 3, and this machine has CPUs for 2"):
         dry_run(context("run", source=SOURCE, training={"num_workers": 3}))
+
+
+def test_workers_of_a_training_are_counted_by_node(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker lies on one node: ten nodes of one CPU hold ten workers of 0.9, one node of ten CPUs holds eleven."""
+    ctx = context(source=SOURCE)
+
+    def room(*nodes: dict[str, Any]) -> int:
+        cluster = SimpleNamespace(nodes=lambda: [{"Alive": True, "Resources": {}} | node for node in nodes])
+        monkeypatch.setattr(session, "connect", lambda ctx: cluster)
+        return ray_train._room(ctx)
+
+    one, dead = {"Resources": {"CPU": 1.0}}, {"Alive": False, "Resources": {"CPU": 8.0}}
+    assert room(*[one] * 10) == 10
+    assert room({"Resources": {"CPU": 10.0}}) == 11
+    assert room(one, dead, {}) == 1
