@@ -37,8 +37,12 @@ class Head:
     mark: str = ""
 
     def submit(self, entrypoint: str, working_dir: Path) -> str:
-        """As `ray job submit --working-dir … -- ENTRYPOINT`; the job's id."""
-        job: str = self._client().submit_job(entrypoint=entrypoint, runtime_env={"working_dir": str(working_dir)})
+        """As `ray job submit --working-dir … --runtime-env-json … -- ENTRYPOINT`; the job's id.
+
+        It sets a variable that its workers are given anyway: Ray ends a job where both set one.
+        """
+        environment = {"working_dir": str(working_dir), "env_vars": {"OMP_NUM_THREADS": "1"}}
+        job: str = self._client().submit_job(entrypoint=entrypoint, runtime_env=environment)
         return job
 
     def ended(self, job: str) -> tuple[int, str]:
