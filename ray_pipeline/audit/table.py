@@ -11,7 +11,7 @@ from ray_pipeline.audit import verdicts
 from ray_pipeline.audit.controls import DIMS, gaussian, random_clusters
 from ray_pipeline.audit.run import GAP, Outcome
 from ray_pipeline.audit.study import ALL_SIX, LEAD, StudyRow
-from ray_pipeline.metrics.score import LEAK
+from ray_pipeline.metrics.score import LEAK, unscored
 
 CONTROLS = "Controls"
 SHOWN = (*ALL_SIX, "ami", "silhouette_input", GAP)
@@ -117,8 +117,7 @@ def _here(row: StudyRow, metric: str, scores: list[dict[str, Any]], p: float | N
     z = _mean([score["z"] for score in scores])
     if metric in LEAD:
         above = sum(score["p"] is not None and score["p"] <= 1 / (score["n_null"] + 1) + 1e-9 for score in scores)
-        unscored = sum(score["p"] is None for score in scores)
-        return verdicts.of_internal(z, _collapsed(outcomes), above, len(scores), unscored)
+        return verdicts.of_internal(z, _collapsed(outcomes), above, len(scores), unscored(scores))
     if metric == GAP:
         return verdicts.of_gap(p, row.sees_lyrics)
     leak = next((score["note"] for score in scores if (score["note"] or "").startswith(LEAK)), "")

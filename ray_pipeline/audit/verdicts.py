@@ -27,11 +27,11 @@ def of_reported(metric: str, value: float, clusterer: str) -> str:
 def of_internal(z: float | None, collapsed: bool, n_above: int, n_seeds: int, n_unscored: int = 0) -> str:
     """A score of the latents beside the same clusterer on structureless data of the same covariance.
 
-    `z` is the mean over `n_seeds`, of which with `n_above` the score is higher than every draw of the null; with
-    `n_unscored` of them no clusters were found that can be scored, and then `z` is of the others only.
+    `z` is the mean over `n_seeds`, of which with `n_above` the score is higher than every draw of the null. With
+    `n_unscored` of them, but not with all, there were no clusters that can be scored: then `z` is not looked at.
     """
     fallen = "collapsed: " if collapsed else ""
-    if 0 < n_unscored < n_seeds:
+    if n_unscored:
         return f"{fallen}with {n_unscored} of {n_seeds} seeds no clusters that can be scored"
     if z is None:
         return f"{fallen}nothing to compare: no clusters that can be scored"

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from ray_pipeline.cli.console import safe
-from ray_pipeline.metrics.score import LEAK
+from ray_pipeline.metrics.score import LEAK, unscored
 from ray_pipeline.schemas import BAD
 from ray_pipeline.store import Run, Store
 
@@ -110,8 +110,7 @@ def _cells(rows: list[dict[str, Any]]) -> list[str]:
         f"{_number(null)} ± {_number(_mean(rows, 'null_sd'))}" if null is not None else _number(_mean(rows, "chance"))
     )
     lows, highs, ps = (_present(rows, name) for name in ("ci_low", "ci_high", "p"))
-    # With some seeds no clusters that can be scored: what the others come to is no answer for all.
-    told = [] if 0 < len(ps) < len(rows) else rows
+    told = [] if unscored(rows) else rows
     interval = f"{_number(min(lows))} to {_number(max(highs))}" if lows else "–"
     shown = f"{_number(mean)} ± {_number(spread)}" if spread is not None else _number(mean)
     return [

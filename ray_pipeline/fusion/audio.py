@@ -24,6 +24,7 @@ class Single:
 
     @property
     def required(self) -> tuple[str, ...]:
+        """The view: tracks without it would all be the same point."""
         return (self.params.view,)
 
     @property

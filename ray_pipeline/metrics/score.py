@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -44,6 +45,11 @@ class Score:
     """Tracks scored."""
     note: str = ""
 
+    @property
+    def leaked(self) -> bool:
+        """Whether the model was given the label that this is held against."""
+        return self.note.startswith(LEAK)
+
     def as_row(self, experiment_id: str, seed: int) -> dict[str, Any]:
         """A row of `ray_pipeline.schemas.SCORES`; what is not a finite number becomes null."""
         row = {"experiment_id": experiment_id, **asdict(self), "seed": seed}
@@ -71,6 +77,15 @@ class Metric:
     def direction(self) -> int:
         """1 where more is better, −1 where less is."""
         return 1 if self.greater_is_better else -1
+
+
+def unscored(rows: Sequence[Mapping[str, Any]]) -> int:
+    """Of `rows`, one metric with each seed: how many were not compared with chance, where others were.
+
+    There were no clusters to score with those seeds: what the others come to is no answer for all.
+    """
+    without = sum(row.get("p") is None for row in rows)
+    return without if without < len(rows) else 0
 
 
 def shelf_name(metric: str) -> str:

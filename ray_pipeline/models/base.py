@@ -184,16 +184,17 @@ def squared_error(
     views: Tensors, masks: Tensors, reconstruction: Tensors, scales: Mapping[str, float] | None = None
 ) -> Tensor:
     """Sum of squared errors of each track over all views' present values, each view's by its scale, [batch]."""
-    errors = squared_errors(views, masks, reconstruction)
-    return torch.stack([error * (scales or {}).get(name, 1.0) for name, error in errors.items()]).sum(dim=0)
+    return torch.stack(list(squared_errors(views, masks, reconstruction, scales).values())).sum(dim=0)
 
 
-def squared_errors(views: Tensors, masks: Tensors, reconstruction: Tensors) -> Tensors:
-    """Sum of squared errors of each track over the present values of each view, name -> [batch]."""
-    found = {}
+def squared_errors(
+    views: Tensors, masks: Tensors, reconstruction: Tensors, scales: Mapping[str, float] | None = None
+) -> Tensors:
+    """Sum of squared errors of each track over the present values of each view, by its scale, name -> [batch]."""
+    scales, found = scales or {}, {}
     for name, recon in reconstruction.items():
         error = (recon - views[name].float()).square()
-        found[name] = (error * present(masks, name, error)).flatten(1).sum(dim=1)
+        found[name] = (error * present(masks, name, error)).flatten(1).sum(dim=1) * scales.get(name, 1.0)
     return found
 
 

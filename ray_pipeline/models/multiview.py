@@ -62,8 +62,8 @@ class MultiViewVae(BaseVae):
 
     def loss_of(self, views: Tensors, masks: Tensors, out: Output, chosen: Tensor) -> LossOutput:
         """The loss of those views alone that are 1 in `chosen` [batch, n_views]."""
-        errors = squared_errors(views, masks, out.reconstruction)
-        scaled = torch.stack([errors[name] * self.scales.get(name, 1.0) for name in self.names], dim=1)
+        errors = squared_errors(views, masks, out.reconstruction, self.scales)
+        scaled = torch.stack([errors[name] for name in self.names], dim=1)
         reconstruction = (scaled * chosen).sum(dim=1).mean()
         kl_per_dim = self.kl(out.posterior).mean(dim=0)
         kl = kl_per_dim.sum()

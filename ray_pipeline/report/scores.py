@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
-from ray_pipeline.metrics.score import LEAK
+from ray_pipeline.metrics.score import LEAK, unscored
 from ray_pipeline.report.data import Row, finite
 from ray_pipeline.report.words import MARKS, METRICS, Metric
 
@@ -83,7 +83,7 @@ def _score(name: str, rows: list[Row]) -> Score:
     values = _column(rows, "value")
     seeds = len({row.get("seed") for row in rows})
     sizes = [row["n"] for row in rows if row.get("n")]
-    unscored = _unscored(rows)
+    missed = unscored(rows)
     draft = Score(
         name=name,
         mark=mark,
@@ -93,10 +93,10 @@ def _score(name: str, rows: list[Row]) -> Score:
         spread=stdev(values) if seeds > 1 and len(values) > 1 else None,
         null_mean=_reduce(rows, "null_mean", fmean),
         null_sd=_reduce(rows, "null_sd", fmean),
-        lift=None if unscored else _reduce(rows, "lift", fmean),
-        z=None if unscored else _reduce(rows, "z", fmean),
+        lift=None if missed else _reduce(rows, "lift", fmean),
+        z=None if missed else _reduce(rows, "z", fmean),
         chance=_reduce(rows, "chance", fmean),
-        p=None if unscored else _reduce(rows, "p", max),
+        p=None if missed else _reduce(rows, "p", max),
         ci_low=_reduce(rows, "ci_low", min),
         ci_high=_reduce(rows, "ci_high", max),
         n=max(sizes, default=None),
@@ -106,12 +106,6 @@ def _score(name: str, rows: list[Row]) -> Score:
     )
     verdict, tone = _verdict(draft, rows)
     return replace(draft, verdict=verdict, tone=tone, notes=[*_beside_chance(draft), *draft.notes])
-
-
-def _unscored(rows: Sequence[Row]) -> int:
-    """Seeds with which nothing was compared with chance, where with others it was: there were no clusters to score."""
-    compared = len(_column(rows, "p"))
-    return len(rows) - compared if compared else 0
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:
@@ -152,8 +146,8 @@ def _verdict(score: Score, rows: Sequence[Row]) -> tuple[str, str]:
         return "", "plain"
     if score.value is None:
         return "not computed", "plain"
-    if unscored := _unscored(rows):
-        return f"with {unscored} of {len(rows)} seeds no clusters to score", "bad"
+    if missed := unscored(rows):
+        return f"with {missed} of {len(rows)} seeds no clusters to score", "bad"
     if score.metric.kind == "internal":
         return _against_null(rows)
     if any(note.startswith(LEAK) for note in score.notes):

@@ -108,7 +108,9 @@ def _copies(plan: Plan, table: Table, settled: bool = True) -> pa.Table:
     # All columns only of the rows that are copied: of a large library they may be more than this machine holds.
     rows = table.read(["content_hash", "status"])
     at_content: dict[str, int] = {}
-    for at, (content, status) in enumerate(zip(*(column.to_pylist() for column in rows.columns), strict=True)):
+    for at, (content, status) in enumerate(
+        zip(*(rows[name].to_pylist() for name in ("content_hash", "status")), strict=True)
+    ):
         # A row to try again may lie there under a former name: it must not hide a better one.
         if status not in RETRIED:
             at_content[content] = at
@@ -116,8 +118,6 @@ def _copies(plan: Plan, table: Table, settled: bool = True) -> pa.Table:
             at_content.setdefault(content, at)
     found = [track for track in plan.copies if track["content_hash"] in at_content]
     plan.copies = [track for track in plan.copies if track["content_hash"] not in at_content]
-    if not found:
-        return table.schema().empty_table()
     taken = table.take([at_content[track["content_hash"]] for track in found])
     ids = pa.array([track["track_id"] for track in found], pa.string())
     column = taken.schema.get_field_index("track_id")

@@ -104,8 +104,8 @@ def _start(ray: Any, ctx: Context) -> None:
     common = {"log_to_driver": ctx.verbose, "logging_level": logging.ERROR}
     if address and "://" in address:
         raise ConfigError(
-            f"--address {address}: Ray's client does not carry Ray Data, Train and Tune",
-            hint="give host:port from a machine of the cluster, or `ray job submit`",
+            f"--address {address}: an address is host:port; Ray's client (ray://) does not carry Ray Data, Train and Tune",
+            hint="give host:port on a machine of the cluster, or use `ray job submit`, whose own address is http://",
         )
     if address:
         try:

@@ -151,10 +151,7 @@ class Asking(_Unpickled, Searcher):
         self._plan.proposer.tell(trial.point, worst if error else self._log.values(trial.name))
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: a sweep goes on by the table of its trials."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        raise NotImplementedError
+        """Nothing: a sweep goes on by the table of its trials, and the base class refuses to restore one."""
 
 
 class Hearing(_Unpickled, tune.Callback):

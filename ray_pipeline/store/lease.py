@@ -63,7 +63,7 @@ class Lease:
         self._folder.update(self._file, self._take)
         try:
             self._check_not_pruned()
-        except LeaseHeld:
+        except StoreError:
             self._let_go()
             raise
         self._beaten = time.time()

@@ -161,7 +161,7 @@ def _over_seeds(seeds: Sequence[Sequence[Score]]) -> tuple[dict[str, float], dic
     found: dict[str, list[float]] = {}
     for scores in seeds:
         for score in scores:
-            if score.note.startswith(LEAK):
+            if score.leaked:
                 continue
             for name, value in (
                 (score.metric, score.value),
@@ -179,7 +179,7 @@ def _over_seeds(seeds: Sequence[Sequence[Score]]) -> tuple[dict[str, float], dic
 def _leaked(name: str, seeds: Sequence[Sequence[Score]]) -> bool:
     """Whether the model was given what the metric of the objective `name` is held against."""
     metric = name.partition(".")[0]
-    return any(score.metric == metric and score.note.startswith(LEAK) for scores in seeds for score in scores)
+    return any(score.metric == metric and score.leaked for scores in seeds for score in scores)
 
 
 def _gated(scores: Sequence[Score], labels: NDArray[np.int32], gates: Gates) -> str:

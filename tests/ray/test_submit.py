@@ -198,7 +198,7 @@ def test_address_uses_the_ray_that_is_there(head: Head, tmp_path: Path) -> None:
 def test_address_where_nothing_answers_ends_with_2(tmp_path: Path) -> None:
     write(tmp_path / "music/a.wav")
     (port,) = free_ports(1)
-    for scheme, told in (("", "nothing answers there"), ("ray://", "Ray's client does not carry")):
+    for scheme, told in (("", "nothing answers there"), ("ray://", "an address is host:port")):
         address = f"{scheme}127.0.0.1:{port}"
         code, said = finish("ingest", config_file(tmp_path), "--address", address, seconds=60, env=ENV)
         assert code == 2, said

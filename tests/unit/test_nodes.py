@@ -179,7 +179,7 @@ def test_rays_client_is_refused(context: Any) -> None:
 
     ctx = context(source={"kind": "folder", "root": "/"})
     ctx.address = "ray://head:10001"
-    with pytest.raises(ConfigError, match="does not carry Ray Data"):
+    with pytest.raises(ConfigError, match="an address is host:port"):
         session._start(ray, ctx)
 
 
